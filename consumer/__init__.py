@@ -1,0 +1,1 @@
+"""The Kafka worker: reads messages, has their entities found, publishes them annotated."""

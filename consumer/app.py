@@ -1,0 +1,223 @@
+"""The one place that builds things: settings in, a running worker out."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from types import FrameType
+
+import nlp
+import schemas
+from consumer import http, logs, memory
+from consumer.codec import Format
+from consumer.errors import DrainExpired, SettingsError
+from consumer.health import Health, Shutdown
+from consumer.kafka.clients import Connection, make_consumer, make_producer, patiently
+from consumer.kafka.delivery import AtLeastOnceDelivery
+from consumer.kafka.source import KafkaSource
+from consumer.metrics import Metrics
+from consumer.processor import Processor
+from consumer.settings import Settings
+from consumer.worker import Limits, Worker
+from nlp import model
+from nlp.annotator import Annotator
+from nlp.errors import NlpError
+from nlp.types import Engine, FloatArray, TokenBatch
+from schemas.messages import Model
+
+DISTRIBUTION = "raner-stream"
+_LEAVING_SECONDS = 5.0  # librdkafka waits as long for an answer when it leaves the group
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The annotator, what it was loaded from, and the memory plan it was loaded under."""
+
+    annotator: Annotator
+    manifest: model.Manifest
+    plan: memory.Plan
+    threads: int
+
+
+class MeteredEngine:
+    """An engine whose batches are counted."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine, self._metrics = engine, metrics
+
+    def emissions(self, batch: TokenBatch) -> FloatArray:
+        """See `Engine`."""
+        self._metrics.batch_tokens.observe(batch.ids.size)
+        self._metrics.padding.observe(1 - int(batch.lengths.sum()) / batch.ids.size)
+        return self._engine.emissions(batch)
+
+
+def load_core(settings: Settings, metrics: Metrics) -> Core:
+    """Load the model and plan its memory; raise `SettingsError` for a model or a cap that will not do."""
+    threads = settings.threads or memory.cpu_quota()
+    directory = settings.model or model.DEFAULT
+    try:
+        manifest = model.read_manifest(directory)
+        annotator = nlp.load(
+            directory,
+            threads=threads,
+            window=settings.window,
+            overlap=settings.overlap,
+            batch_tokens=settings.batch_tokens,
+            wrap=partial(MeteredEngine, metrics=metrics),
+        )
+    except NlpError as error:
+        raise SettingsError(f"model: {error}") from error
+    annotator.annotate(["。" * settings.window])  # what the engine sets up once belongs to what is measured
+    cap = settings.memory_cap or memory.cgroup_limit()
+    plan = memory.plan(settings, cap, memory.resident(), manifest.token_bytes)
+    annotator.batch_tokens = plan.batch_tokens
+    return Core(annotator, manifest, plan, threads)
+
+
+def check_imports() -> None:
+    """Raise `SettingsError` when another distribution's package answers to one of our import names."""
+    ours = Path(__file__).parent.parent
+    for name, module in (("nlp", nlp), ("schemas", schemas)):
+        if Path(str(module.__file__)).parent.parent != ours:
+            raise SettingsError(
+                f"the package {name!r} was imported from {module.__file__}, which is not {DISTRIBUTION}'s; "
+                "uninstall what brought it, or run in an environment of its own"
+            )
+    owners = packages_distributions()
+    for name in ("consumer", "nlp", "schemas"):
+        if others := set(owners.get(name, ())) - {DISTRIBUTION}:
+            raise SettingsError(f"{', '.join(sorted(others))} also installs a package {name!r}; uninstall it")
+
+
+def check(settings: Settings) -> Core:
+    """Do all of `run` that needs no broker; raise `SettingsError` for what would keep it from running."""
+    check_imports()
+    metrics = Metrics()
+    core = load_core(settings, metrics)
+    make_producer(settings, Connection("producer", metrics))
+    make_consumer(settings, Connection("consumer", metrics)).close()
+    return core
+
+
+def run(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT. Raises `RanerError` for what ends it otherwise."""
+    logs.configure(settings.log_level)
+    check_imports()
+    metrics, health = Metrics(), Health(time.monotonic)
+    shutdown = Shutdown(settings.drain_seconds, time.monotonic)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(_on_signal, shutdown))
+    server = http.HttpServer(
+        settings.http_host, settings.http_port, http.routes(metrics, health, partial(_refresh, metrics))
+    )
+    server.start()
+    log.info("http_listening", extra={"host": settings.http_host, "port": server.port})
+    core = load_core(settings, metrics)
+    _announce(core, metrics)
+    try:
+        with Kafka(settings, metrics, health, shutdown) as kafka:
+            worker = build_worker(settings, core, kafka, metrics, health, shutdown)
+            worker.run()
+    finally:
+        server.stop()
+    log.info("stopped")
+
+
+class Kafka:
+    """Both clients, and what is made of them. Left in order: what was committed is told, the group is left."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, health: Health, shutdown: Shutdown) -> None:
+        self._shutdown = shutdown
+        incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
+        self._consumer = make_consumer(settings, incoming)
+        self._producer = make_producer(settings, outgoing)
+        self.source = KafkaSource(self._consumer, settings, metrics, incoming)
+        self.delivery = AtLeastOnceDelivery(
+            self._consumer, self._producer, settings, metrics, outgoing, partial(_waiting, health, shutdown)
+        )
+        health.watch(incoming.problem, self.source.problem, outgoing.problem)
+
+    def __enter__(self) -> Kafka:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delivery.tell()
+        leaving = Shutdown(_LEAVING_SECONDS, time.monotonic)
+        leaving.request()
+        try:
+            patiently(self._consumer.close, leaving.check)
+        except DrainExpired:  # the broker does not answer; it will notice that we are gone
+            log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
+
+
+def build_worker(
+    settings: Settings, core: Core, kafka: Kafka, metrics: Metrics, health: Health, shutdown: Shutdown
+) -> Worker:
+    """Put the loop together."""
+    fields = settings.text_fields if settings.input_format == "json" else ()
+    manifest = core.manifest
+    processor = Processor(
+        core.annotator,
+        Format(fields, settings.max_chars),
+        Model(name=manifest.name, revision=manifest.revision, digest=manifest.digest),
+        version(DISTRIBUTION),
+        metrics,
+        time.monotonic,
+    )
+    shrink = partial(_shrink, core.annotator, metrics)
+    return Worker(
+        kafka.source,
+        kafka.delivery,
+        processor,
+        limits=Limits(settings.long_chars, settings.backlog),
+        watch=memory.Watch(core.plan.cap, metrics, shrink, time.monotonic, memory.resident),
+        health=health,
+        shutdown=shutdown,
+        metrics=metrics,
+        clock=time.monotonic,
+        now=time.time,
+    )
+
+
+def _announce(core: Core, metrics: Metrics) -> None:
+    manifest = core.manifest
+    metrics.model.info({"name": manifest.name, "revision": manifest.revision, "digest": manifest.digest})
+    metrics.batch_budget.set(core.plan.batch_tokens)
+    log.info(
+        "model_loaded",
+        extra={
+            "model": manifest.name,
+            "revision": manifest.revision,
+            "threads": core.threads,
+            "batch_tokens": core.plan.batch_tokens,
+            "memory_plan": {row.name: row.bytes for row in core.plan.rows},
+            "memory_cap": core.plan.cap,
+        },
+    )
+
+
+def _shrink(annotator: Annotator, metrics: Metrics) -> None:
+    annotator.batch_tokens = max(memory.LEAST_BATCH_TOKENS, annotator.batch_tokens // 2)
+    metrics.batch_budget.set(annotator.batch_tokens)
+
+
+def _refresh(metrics: Metrics) -> None:
+    metrics.resident.set(memory.resident())
+    metrics.peak.set(memory.peak())
+
+
+def _waiting(health: Health, shutdown: Shutdown) -> None:
+    health.beat()
+    shutdown.check()
+
+
+def _on_signal(shutdown: Shutdown, number: int, frame: FrameType | None) -> None:
+    shutdown.request()

@@ -1,0 +1,165 @@
+"""The command line: arguments in, one command run, an exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from consumer.errors import RanerError, SettingsError
+from consumer.settings import fields, flag, unit
+
+# Read by the numeric libraries when they are imported. The head's products are tiny: threads would only cost memory.
+_QUIET = {"OPENBLAS_NUM_THREADS": "1"}
+
+Commands = Any  # argparse names no type for what add_subparsers returns
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its status: 0 for success, 2 for wrong input, others as `consumer.errors` says."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # whatever the locale says: the texts are Chinese
+    sys.exit(_status(build_parser().parse_args(arguments)))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. The documentation is tested against it."""
+    parser = argparse.ArgumentParser(
+        prog="raner-stream", description="Finds named entities in a Kafka stream of Chinese text, inside a memory cap."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(_command(commands, "demo", "run the main job on an embedded broker and show what comes out"))
+    _add_settings(_command(commands, "run", "run a worker until SIGTERM"))
+    _add_annotate(_command(commands, "annotate", "annotate a file or standard input, without Kafka"))
+    _add_eval(_command(commands, "eval", "compare the model with gold files: exact span and type"))
+    model = commands.add_parser("model", help="convert and describe models", description="Convert and describe models.")
+    actions = model.add_subparsers(required=True, metavar="COMMAND")
+    _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
+    _add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
+    _add_settings(_command(commands, "check-config", "print what `run` would use, and exit 2 on an error"))
+    _command(commands, "schema", "print the JSON Schema of the annotated message")
+    return parser
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    from consumer import commands, console
+    from nlp.errors import NlpError
+
+    run: Callable[[argparse.Namespace], int] = getattr(commands, parsed.command)
+    try:
+        status = run(parsed)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (RanerError, NlpError) as error:
+        console.error(str(error))
+        return error.exit_status if isinstance(error, RanerError) else SettingsError.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(commands: Commands, name: str, help: str) -> argparse.ArgumentParser:
+    """Add a command, run by the function of its name in `consumer.commands`."""
+    description = help[0].upper() + help[1:] + "."
+    parser: argparse.ArgumentParser = commands.add_parser(name.split()[-1], help=help, description=description)
+    parser.set_defaults(command=name.replace(" ", "_").replace("-", "_"))
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings (default: RANER_CONFIG)")
+    for name, field in fields():
+        if name == "kafka":
+            text = f"{field.description}; may be repeated"
+            parser.add_argument(flag(name), action="append", metavar="NAME=VALUE", default=argparse.SUPPRESS, help=text)
+        else:
+            shown = unit(field).upper() or "VALUE"
+            default = "" if field.is_required() or field.default_factory else f" (default: {_shown(field.default)})"
+            text = f"{field.description}{default}".replace("%", "%%")
+            parser.add_argument(flag(name), metavar=shown, default=argparse.SUPPRESS, help=text)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--messages", type=_positive, metavar="MESSAGES", help="repeat or cut the feed to so many (default: once)"
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="what ends it: a table, or a JSON line (default: text)"
+    )
+
+
+def _add_annotate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a text a line; - is standard input (default: -)")
+    parser.add_argument(
+        "--input",
+        choices=("auto", "text", "jsonl"),
+        default="auto",
+        help="a text a line, or a JSON object a line; auto looks at the first line (default: auto)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("jsonl", "table", "text"),
+        help="JSON lines, a table of entities, or the text with its entities marked (default: text on a terminal, else jsonl)",
+    )
+    parser.add_argument(
+        "--text-fields", default="text", metavar="NAMES", help="fields of a JSON object to annotate (default: text)"
+    )
+    _add_model(parser)
+    _add_reading(parser)
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="gold: JSON lines, or CoNLL with BIO, BMES or BIOES")
+    for name, whose in (("--map", "gold"), ("--map-predicted", "predicted")):
+        parser.add_argument(
+            name, action="append", default=[], metavar="FROM=TO", help=f"rename a {whose} type; may be repeated (default: none)"
+        )
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
+    _add_model(parser)
+    _add_reading(parser)
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="SRC", help="RaNER checkpoint directory")
+    parser.add_argument("destination", type=Path, metavar="DST", help="serving directory to make")
+    parser.add_argument("--name", metavar="NAME", help="name of the model (default: the checkpoint directory's)")
+    parser.add_argument("--revision", metavar="NAME", help="its revision (default: start of the weights' sha256)")
+    parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)")
+    parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, nargs="?", metavar="DIR", help="serving directory (default: the packaged model)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, metavar="DIRECTORY", help="serving directory (default: the packaged model)")
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the core that `run` has as settings."""
+    for name, field in fields():
+        if name in ("threads", "window", "overlap", "batch_tokens"):
+            text = f"{field.description} (default: {field.default})"
+            parser.add_argument(flag(name), type=int, default=field.default, metavar=unit(field).upper(), help=text)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
+def _shown(default: object) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)

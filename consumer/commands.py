@@ -1,0 +1,152 @@
+"""What each command does, one function each; the console shows it. The name is the command's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+import nlp
+from consumer import console, settings
+from consumer.errors import SettingsError
+from consumer.settings import Loaded
+from nlp import model
+from nlp.annotator import Annotator
+from schemas.messages import json_schema
+
+_NO_SETTINGS = {"command", "config"}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """`raner-stream run`."""
+    from consumer import app
+
+    app.run(_settings(arguments).settings)
+    return 0
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """`raner-stream check-config`."""
+    from consumer import app
+
+    loaded = _settings(arguments)
+    core = app.check(loaded.settings)
+    console.settings(loaded)
+    console.model(core.manifest)
+    console.plan(core.plan)
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """`raner-stream demo`."""
+    from consumer.demo.run import run_demo
+
+    with console.demo(quiet=arguments.format == "json") as show:
+        summary = run_demo(show, arguments.messages, arguments.model)
+    if arguments.format == "json":
+        console.plain(json.dumps(asdict(summary), ensure_ascii=False))
+    else:
+        console.demo_summary(summary)
+    return 0 if summary.complete else 1
+
+
+def annotate(arguments: argparse.Namespace) -> int:
+    """`raner-stream annotate`."""
+    from consumer.offline import BadLine, annotate_lines
+
+    fields = tuple(name.strip() for name in arguments.text_fields.split(","))
+    writer = console.annotations(arguments.format)
+    bad = 0
+    with _opened(arguments.file) as file:
+        for line in annotate_lines(file, _annotator(arguments), fields, arguments.input):
+            if isinstance(line, BadLine):
+                bad += 1
+                console.error(f"{arguments.file}:{line.number}: {line.error}")
+            else:
+                writer(line)
+    return 1 if bad else 0
+
+
+def eval(arguments: argparse.Namespace) -> int:
+    """`raner-stream eval`."""
+    from nlp.evaluate import evaluate
+    from nlp.gold import read_gold
+
+    gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
+    gold = [document for path in arguments.files for document in read_gold(path)]
+    predicted = _annotator(arguments).annotate([document.text for document in gold])
+    labels = model.read_manifest(arguments.model or model.DEFAULT).types
+    report = evaluate(gold, predicted, labels, gold_names=gold_names, predicted_names=predicted_names)
+    console.report(report, arguments.format)
+    return 0
+
+
+def model_convert(arguments: argparse.Namespace) -> int:
+    """`raner-stream model convert`."""
+    from nlp.convert import convert
+
+    manifest = convert(
+        arguments.source,
+        arguments.destination,
+        name=arguments.name,
+        revision=arguments.revision,
+        origin=arguments.origin,
+        licence=arguments.licence,
+    )
+    console.model(manifest)
+    return 0
+
+
+def model_info(arguments: argparse.Namespace) -> int:
+    """`raner-stream model info`."""
+    directory = arguments.directory or model.DEFAULT
+    manifest = model.read_manifest(directory)
+    model.verify(directory, manifest)
+    console.model(manifest)
+    return 0
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """`raner-stream schema`."""
+    console.plain(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Loaded:
+    flags = {name: value for name, value in vars(arguments).items() if name not in _NO_SETTINGS}
+    return settings.load(flags, settings.environment(), arguments.config)
+
+
+def _annotator(arguments: argparse.Namespace) -> Annotator:
+    from consumer.memory import cpu_quota
+
+    return nlp.load(
+        arguments.model,
+        threads=arguments.threads or cpu_quota(),
+        window=arguments.window,
+        overlap=arguments.overlap,
+        batch_tokens=arguments.batch_tokens,
+    )
+
+
+def _names(pairs: Iterable[str]) -> Mapping[str, str]:
+    names = {}
+    for pair in pairs:
+        name, separator, other = pair.partition("=")
+        if not (separator and name and other):
+            raise SettingsError(f"{pair!r} renames nothing; expected FROM=TO, such as NS=LOC")
+        names[name] = other
+    return names
+
+
+def _opened(name: str) -> IO[bytes]:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        raise SettingsError(f"{name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,228 @@
+"""Everything a person reads. The only module that prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from consumer.settings import Loaded, flag, masked
+
+if TYPE_CHECKING:
+    from consumer.demo.run import Summary
+    from consumer.memory import Plan
+    from consumer.offline import Line
+    from nlp.evaluate import Counts, Report
+    from nlp.model import Manifest
+
+MIB = 1024**2
+_COLOURS = {"PER": "black on bright_cyan", "LOC": "black on bright_green", "ORG": "black on bright_magenta"}
+_OTHER_COLOUR = "black on bright_yellow"
+_SHOWN_CHARS = 320  # of one text in the demo
+
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def plain(text: str) -> None:
+    """Print a line as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def error(text: str) -> None:
+    """Print what went wrong on standard error."""
+    _err.print(Text("error: ", "bold red") + Text(text))
+
+
+def marked(text: str, entities: Sequence[tuple[int, int, str]]) -> Text:
+    """Return a text with its entities (start, end, type) coloured by type; without colours they stand in brackets."""
+    shown, done = Text(), 0
+    for start, end, name in entities:
+        shown.append(text[done:start])
+        if _out.is_terminal:
+            style = _COLOURS.get(name, _OTHER_COLOUR)
+            shown.append(f" {text[start:end]} ", style).append(f"{name} ", f"{style} italic")
+        else:
+            shown.append(f"[{text[start:end]} {name}]")
+        done = end
+    return shown.append(text[done:])
+
+
+def annotations(format: str | None) -> Callable[[Line], None]:
+    """Return what writes a line: `jsonl`, `table` or `text`, by default what suits standard output."""
+    format = format or ("text" if _out.is_terminal else "jsonl")
+    if format == "table":
+        plain("line\tfield\tstart\tend\ttype\tscore\ttext")
+    return {"jsonl": _json_line, "table": _rows, "text": _marked_line}[format]
+
+
+def settings(loaded: Loaded) -> None:
+    """Print every setting, its value, and where it came from; secrets are masked."""
+    table = _table("setting", "value", "from")
+    for name, value in loaded.settings:
+        if name != "kafka":
+            shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+            table.add_row(flag(name), shown, loaded.origins.get(name, "default"))
+    for name, value in masked(loaded.settings.kafka).items():
+        table.add_row(f"--kafka {name}", value, "")
+    _out.print(table)
+
+
+def model(manifest: Manifest) -> None:
+    """Print what a model is."""
+    table = _table("model", manifest.name)
+    rows = {
+        "revision": manifest.revision,
+        "digest": manifest.digest,
+        "labels": " ".join(manifest.labels),
+        "maximum length": f"{manifest.max_length} tokens",
+        "encoder": f"{manifest.layers} layers of {manifest.hidden}, {manifest.heads} heads",
+        "quantisation": f"{manifest.quantization}, {manifest.scale} scale",
+        "source": manifest.source,
+        "licence": manifest.licence,
+        **{f"sha256 {name}": digest for name, digest in manifest.files.items()},
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    _out.print(table)
+
+
+def plan(plan: Plan) -> None:
+    """Print where the memory goes."""
+    table = _table("memory plan", "MiB")
+    table.columns[1].justify = "right"
+    for row in plan.rows:
+        table.add_row(row.name, f"{row.bytes / MIB:.1f}")
+    table.add_row("together", f"{plan.total / MIB:.1f}", style="bold")
+    table.add_row("cap", f"{plan.cap / MIB:.1f}" if plan.cap else "none")
+    _out.print(table)
+
+
+def report(report: Report, format: str) -> None:
+    """Print an evaluation: a table in per cent, or JSON in shares."""
+    if format == "json":
+        types = {name: _figures(counts) for name, counts in report.types.items()}
+        left_out = {"gold": report.gold_left_out, "predicted": report.predicted_left_out}
+        plain(json.dumps({"micro": _figures(report.micro), "types": types, "left_out": left_out}, ensure_ascii=False))
+        return
+    table = _table("type", "precision", "recall", "F1", "gold", "predicted")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, counts in [*report.types.items(), ("micro", report.micro)]:
+        shares = (f"{share * 100:.1f}" for share in (counts.precision, counts.recall, counts.f1))
+        table.add_row(name, *shares, f"{counts.gold:,}", f"{counts.predicted:,}", style="bold" if name == "micro" else "")
+    _out.print(table)
+    for side, left_out in (("gold", report.gold_left_out), ("predicted", report.predicted_left_out)):
+        if left_out:
+            told = ", ".join(f"{name} {count:,}" for name, count in left_out.items())
+            _out.print(f"left out, without a counterpart, {side}: {told}")
+
+
+@contextmanager
+def demo(*, quiet: bool) -> Iterator[DemoShow]:
+    """Show the demo as it goes, on standard output, or with `quiet` nowhere."""
+    console = Console(quiet=True) if quiet else _out
+    progress = Progress(
+        TextColumn("[bold]annotating"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal or quiet,
+    )
+    with progress:
+        yield DemoShow(progress.console, progress, progress.add_task("messages", total=None))
+
+
+class DemoShow:
+    """Prints what comes out of the demo above a progress bar."""
+
+    def __init__(self, console: Console, progress: Progress, task: TaskID) -> None:
+        self._console, self._progress, self._task = console, progress, task
+
+    def annotated(self, message: dict[str, Any]) -> None:
+        """Print a message with its entities marked; a long one is cut."""
+        text = message["text"]
+        entities = [(e["start"], e["end"], e["type"]) for e in message["entities"] if e["end"] <= _SHOWN_CHARS]
+        shown = marked(text[:_SHOWN_CHARS], entities)
+        if len(text) > _SHOWN_CHARS:
+            shown.append(f" … ({len(text):,} characters, {len(message['entities'])} entities)", "dim")
+        channel = str(message["attributes"].get("channel", ""))
+        self._console.print(Text(f"{channel:<12}", "dim") + shown)
+
+    def dead_letter(self, reason: str, error: str) -> None:
+        """Print why a message went to the dead letters."""
+        self._console.print(Text("dead letter ", "bold red") + Text(f"{reason}: {error}", "red"))
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def demo_summary(summary: Summary) -> None:
+    """Print the account of the demo."""
+    table = _table("summary", "")
+    table.columns[1].justify = "right"
+    rows = {
+        "messages in": f"{summary.produced:,}",
+        "messages out, annotated": f"{summary.annotated:,}",
+        **{f"dead letters, {reason}": f"{count:,}" for reason, count in summary.dead_letters.items()},
+        **{f"entities, {name}": f"{count:,}" for name, count in summary.entities.items()},
+        "messages per second": f"{summary.messages_per_second:,.0f}",
+        "characters per second": f"{summary.characters_per_second:,.0f}",
+        "end-to-end latency, median": f"{summary.latency_p50_seconds * 1000:,.0f} ms",
+        "end-to-end latency, 99th percentile": f"{summary.latency_p99_seconds * 1000:,.0f} ms",
+        "first message out, after the worker's start": f"{summary.first_message_seconds:.1f} s",
+        "worker's peak resident memory": f"{summary.peak_memory_mib:.0f} MiB",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    _out.print(table)
+    verdict = ("every message is accounted for", "bold green") if summary.complete else ("MESSAGES ARE MISSING", "bold red")
+    _out.print(Text(*verdict))
+
+
+def _json_line(line: Line) -> None:
+    message = line.message
+    entities = [entity.model_dump() for its in line.entities.values() for entity in its]
+    told: dict[str, Any] = {} if message.id is None else {"id": message.id}
+    told["text"] = message.texts if line.by_field else next(iter(message.texts.values()))
+    rest = json.dumps(told | {"entities": entities}, ensure_ascii=False)
+    plain(rest if message.attributes == "{}" else f'{rest[:-1]}, "attributes": {message.attributes}}}')
+
+
+def _rows(line: Line) -> None:
+    for field, entities in line.entities.items():
+        for entity in entities:
+            place = f"{line.number}\t{field}\t{entity.start}\t{entity.end}"
+            plain(f"{place}\t{entity.type}\t{entity.score:.4f}\t{json.dumps(entity.text, ensure_ascii=False)[1:-1]}")
+
+
+def _marked_line(line: Line) -> None:
+    for field, text in line.message.texts.items():
+        entities = [(entity.start, entity.end, entity.type) for entity in line.entities[field]]
+        _out.print(marked(text, entities))
+
+
+def _figures(counts: Counts) -> dict[str, float | int]:
+    return {
+        "precision": round(counts.precision, 6),
+        "recall": round(counts.recall, 6),
+        "f1": round(counts.f1, 6),
+        "gold": counts.gold,
+        "predicted": counts.predicted,
+    }
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,72 @@
+"""A Kafka broker in a process of its own: the mock cluster inside librdkafka, which the Kafka client brings along.
+
+It speaks the protocol, forgets everything when it ends, keeps at most 5 MiB a partition, and has no transactions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import subprocess
+import sys
+from types import TracebackType
+
+from confluent_kafka import cimpl
+
+from consumer.errors import DemoFailed
+
+_PRODUCER = 0
+_JOIN_MILLISECONDS = 100
+
+
+class EmbeddedBroker:
+    """Starts the process on entering, ends it on leaving. It also ends when its owner does, however that happens."""
+
+    def __init__(self, topics: dict[str, int]) -> None:
+        """`topics` maps names to numbers of partitions."""
+        self._topics = topics
+        self.bootstrap_servers = ""
+
+    def __enter__(self) -> EmbeddedBroker:
+        arguments = [f"{name}:{partitions}" for name, partitions in self._topics.items()]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout
+        self.bootstrap_servers = self._process.stdout.readline().strip()
+        if not self.bootstrap_servers:
+            raise DemoFailed(f"the embedded broker did not start (exit status {self._process.wait()})")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def serve(topics: dict[str, int]) -> None:
+    """Serve on loopback, print the address, and return when standard input ends."""
+    library = ctypes.CDLL(cimpl.__file__)  # the client's extension is linked to librdkafka, whose names it exposes
+    for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    error = ctypes.create_string_buffer(512)
+    configuration = ctypes.c_void_p(library.rd_kafka_conf_new())
+    library.rd_kafka_conf_set(configuration, b"log_level", b"3", error, ctypes.c_size_t(len(error)))  # it needs no servers
+    client = library.rd_kafka_new(_PRODUCER, configuration, error, ctypes.c_size_t(len(error)))
+    if not client:
+        raise DemoFailed(f"the embedded broker could not be made: {error.value.decode()}")
+    cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(ctypes.c_void_p(client), 1))
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, _JOIN_MILLISECONDS)
+    for name, partitions in topics.items():
+        library.rd_kafka_mock_topic_create(cluster, name.encode(), partitions, 1)
+    print(library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), flush=True)  # noqa: T201 - read by our owner
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("topics", nargs="+", metavar="NAME:PARTITIONS")
+    pairs = [topic.rpartition(":") for topic in parser.parse_args().topics]
+    serve({name: int(partitions) for name, _, partitions in pairs})

@@ -1,0 +1,85 @@
+"""The HTTP port: /metrics, /healthz, /readyz."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from consumer.errors import SettingsError
+from consumer.health import Health
+from consumer.metrics import Metrics
+
+_PLAIN = "text/plain; charset=utf-8"
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+Answer = tuple[HTTPStatus, str, bytes]
+
+
+class HttpServer:
+    """Serves in threads of its own; `port` is the one that was bound."""
+
+    def __init__(self, host: str, port: int, routes: dict[str, Callable[[], Answer]]) -> None:
+        """Bind at once; raise `SettingsError` when the address cannot be had."""
+        try:
+            self._server = ThreadingHTTPServer((host, port), _handler(routes))
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another RANER_HTTP_PORT (0 picks a free one)"
+            ) from error
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to serve."""
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def routes(metrics: Metrics, health: Health, refresh: Callable[[], None]) -> dict[str, Callable[[], Answer]]:
+    """Return what each path answers; `refresh` brings the gauges up to date before they are read."""
+
+    def exposition() -> Answer:
+        refresh()
+        return HTTPStatus.OK, _EXPOSITION, metrics.exposition()
+
+    return {
+        "/metrics": exposition,
+        "/healthz": lambda: _verdict(health.dead()),
+        "/readyz": lambda: _verdict(health.unready()),
+    }
+
+
+def _verdict(problem: str | None) -> Answer:
+    if problem is None:
+        return HTTPStatus.OK, _PLAIN, b"ok\n"
+    return HTTPStatus.SERVICE_UNAVAILABLE, _PLAIN, f"{problem}\n".encode()
+
+
+def _handler(routes: dict[str, Callable[[], Answer]]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "raner-stream"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            route = routes.get(self.path.partition("?")[0])
+            unknown = f"not here; try {', '.join(routes)}\n".encode()
+            status, kind, body = route() if route else (HTTPStatus.NOT_FOUND, _PLAIN, unknown)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep probes and scrapes out of the log."""
+
+    return Handler

@@ -1,0 +1,160 @@
+"""What both clients share: their configuration, their log, whether a broker is there, and calls that may hang."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+
+from consumer.errors import KafkaFailed, SettingsError
+from consumer.metrics import Metrics
+from consumer.records import Partition
+from consumer.settings import Settings, kafka_properties
+
+T = TypeVar("T")
+STATISTICS_MILLISECONDS = 5_000
+_WAIT_SECONDS = 0.2
+_HOPELESS = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+}
+_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._RESOLVE, KafkaError._SSL}
+
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """What is known of a client's brokers, from its error events and its statistics."""
+
+    def __init__(self, client: str, metrics: Metrics) -> None:
+        self._client, self._metrics = client, metrics
+        self._problem: str | None = None
+
+    def on_error(self, error: KafkaError) -> None:
+        """Take an error event: librdkafka goes on by itself after all but fatal ones."""
+        log.warning("kafka_error", extra={"client": self._client, "code": error.name(), "reason": error.str()})
+        if error.code() in _AWAY:
+            self._problem = error.str()
+
+    def on_statistics(self, text: str) -> None:
+        """Take librdkafka's statistics: count the brokers that are up, note how far each partition is behind."""
+        statistics = json.loads(text)
+        up = sum(b["state"] == "UP" for b in statistics["brokers"].values() if b["nodeid"] >= 0)
+        self._metrics.brokers.labels(self._client).set(up)
+        if up:
+            self.on_success()
+        for topic in statistics["topics"].values():
+            for number, partition in topic["partitions"].items():
+                if partition.get("consumer_lag", -1) >= 0:
+                    self._metrics.lag.labels(topic["topic"], number).set(partition["consumer_lag"])
+
+    def forget_lag(self, partitions: Iterable[Partition]) -> None:
+        """Stop exporting the lag of partitions that another worker has now."""
+        for topic, number in partitions:
+            with suppress(KeyError):  # none was exported yet
+                self._metrics.lag.remove(topic, str(number))
+
+    def on_success(self) -> None:
+        """Note that a broker answered."""
+        self._problem = None
+
+    def problem(self) -> str | None:
+        """Return why the client is not well, None if it is."""
+        return None if self._problem is None else f"{self._client}: {self._problem}"
+
+
+def consumer_properties(settings: Settings) -> dict[str, Any]:
+    """Return the consumer's librdkafka configuration."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": "raner-stream",
+        "group.id": settings.group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        # Without an offset, or with one that retention removed, the source is asked instead of librdkafka's guess.
+        "auto.offset.reset": "error",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "queued.max.messages.kbytes": settings.fetch_queue // 1024,
+        "fetch.max.bytes": settings.fetch_queue,
+        "fetch.message.max.bytes": min(settings.fetch_queue, 1024**2),
+        "statistics.interval.ms": STATISTICS_MILLISECONDS,
+        **kafka_properties(settings, "consumer"),
+    }
+
+
+def producer_properties(settings: Settings) -> dict[str, Any]:
+    """Return the producer's librdkafka configuration."""
+    return {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": "raner-stream",
+        "enable.idempotence": True,
+        "message.timeout.ms": 0,  # a broker that is away is waited for, not given up
+        "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
+        "compression.type": "lz4",
+        "queue.buffering.max.kbytes": settings.send_queue // 1024,
+        "statistics.interval.ms": STATISTICS_MILLISECONDS,
+        **kafka_properties(settings, "producer"),
+    }
+
+
+def make_consumer(settings: Settings, connection: Connection) -> Consumer:
+    """Make the consumer; raise `SettingsError` for a property that librdkafka does not know."""
+    return _made(Consumer, consumer_properties(settings), connection)
+
+
+def make_producer(settings: Settings, connection: Connection) -> Producer:
+    """Make the producer; raise `SettingsError` for a property that librdkafka does not know."""
+    return _made(Producer, producer_properties(settings), connection)
+
+
+def failed(error: KafkaError, what: str) -> KafkaFailed:
+    """Return the exception for an error that ends the process."""
+    return KafkaFailed(f"{what}: {error.str()} ({error.name()})")
+
+
+def hopeless(error: KafkaError) -> bool:
+    """Whether waiting cannot mend an error: a fatal client, a wrong password, a missing right."""
+    return bool(error.fatal()) or error.code() in _HOPELESS
+
+
+def patiently(call: Callable[[], T], waiting: Callable[[], None]) -> T:
+    """Run a client's blocking call in a thread, calling `waiting` until it returns; `waiting` may raise to give up."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # handed over to the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while True:
+        thread.join(_WAIT_SECONDS)
+        if not thread.is_alive():
+            break
+        waiting()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _made(client: Callable[[Mapping[str, Any]], T], properties: Mapping[str, Any], connection: Connection) -> T:
+    callbacks = {
+        "error_cb": connection.on_error,
+        "stats_cb": connection.on_statistics,
+        "logger": logging.getLogger("librdkafka"),
+    }
+    try:
+        return client({**properties, **callbacks})
+    except KafkaException as error:
+        raise SettingsError(f"librdkafka refused a property: {error.args[0].str()}") from error

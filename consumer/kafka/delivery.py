@@ -1,0 +1,149 @@
+"""At-least-once: publish, wait until everything is acknowledged, then commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from consumer.errors import Reason
+from consumer.kafka.clients import Connection, failed, patiently
+from consumer.metrics import Metrics
+from consumer.records import Outcome, Partition, Refusal
+from consumer.settings import Settings
+
+_REFUSALS = {
+    KafkaError.MSG_SIZE_TOO_LARGE: Reason.OUTPUT_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE: Reason.OUTPUT_TOO_LARGE,
+    KafkaError.INVALID_MSG_SIZE: Reason.OUTPUT_TOO_LARGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: Reason.OUTPUT_NOT_AUTHORIZED,
+    KafkaError.INVALID_TIMESTAMP: Reason.OUTPUT_REFUSED,
+    KafkaError.INVALID_RECORD: Reason.OUTPUT_REFUSED,
+    KafkaError.INVALID_MSG: Reason.OUTPUT_REFUSED,
+    KafkaError.POLICY_VIOLATION: Reason.OUTPUT_REFUSED,
+}
+_WAIT_SECONDS = 0.2
+_TELL_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class AtLeastOnceDelivery:
+    """Commits an offset only once its outcome, and all before it in the partition, are acknowledged.
+
+    A record may be published twice after a crash between the two; both copies carry the same `record_id`.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        producer: Producer,
+        settings: Settings,
+        metrics: Metrics,
+        connection: Connection,
+        waiting: Callable[[], None],
+    ) -> None:
+        """`waiting` is called again and again while a broker keeps us waiting; it may raise to give up."""
+        self._consumer, self._producer, self._settings = consumer, producer, settings
+        self._metrics, self._connection, self._waiting = metrics, connection, waiting
+        self._done: dict[Partition, int] = {}  # acknowledged, not committed yet: the offset to commit
+        self._untold: dict[str, int] = {}
+        self._told = 0.0
+
+    def deliver(self, outcomes: Sequence[Outcome]) -> Sequence[Refusal]:
+        """See `Delivery`. Without outcomes, it serves the client and commits what could not be committed before."""
+        failures = self._publish(outcomes)
+        if len(outcomes) > 1:
+            # The broker takes or refuses a batch whole, so healthy records fail with the offender: one by one now.
+            self._metrics.resent.inc(len(failures))
+            failures = [failure for outcome, _ in failures for failure in self._publish([outcome])]
+        refusals = [Refusal(outcome, _REFUSALS[error.code()], error.str()) for outcome, error in failures]
+        self._commit(outcomes, blocked={refusal.outcome.record.place for refusal in refusals})
+        return refusals
+
+    def tell(self) -> None:
+        """Log what was committed since the last time: the newest offset of each partition, once a second at most."""
+        if self._untold:
+            log.info("offsets_committed", extra={"offsets": self._untold})
+        self._untold, self._told = {}, time.monotonic()
+
+    def _publish(self, outcomes: Sequence[Outcome]) -> list[tuple[Outcome, KafkaError]]:
+        """Produce and wait for every delivery report; return those that were refused, in order."""
+        errors: dict[int, KafkaError] = {}
+        for number, outcome in enumerate(outcomes):
+            self._produce(outcome, partial(_note, errors, number))
+        while self._producer.flush(_WAIT_SECONDS):
+            self._waiting()
+        if outcomes and len(errors) < len(outcomes):
+            self._connection.on_success()
+        for error in errors.values():
+            if error.fatal() or error.code() not in _REFUSALS:
+                raise failed(error, "publishing")
+        return [(outcomes[number], error) for number, error in sorted(errors.items())]
+
+    def _produce(self, outcome: Outcome, report: Callable[[KafkaError | None, object], None]) -> None:
+        dead = outcome.reason is not None
+        record = outcome.record
+        # A dead letter takes the time it was written: the record's own may be what the broker refused.
+        stamp = {} if dead or record.timestamp is None else {"timestamp": record.timestamp}
+        while True:
+            try:
+                self._producer.produce(
+                    self._settings.dead_letter_topic if dead else self._settings.output_topic,
+                    key=record.key,
+                    value=outcome.value,
+                    headers=list(outcome.headers),
+                    on_delivery=report,
+                    **stamp,
+                )
+                return
+            except BufferError:
+                self._producer.poll(_WAIT_SECONDS)
+                self._waiting()
+            except KafkaException as error:
+                report(error.args[0], None)  # refused by the client itself: too large
+                return
+
+    def _commit(self, outcomes: Sequence[Outcome], blocked: set[Partition]) -> None:
+        for outcome in outcomes:
+            place = outcome.record.place
+            self._done[place] = max(self._done.get(place, 0), outcome.record.offset + 1)
+        if not self._done:
+            return
+        owned = {(p.topic, p.partition) for p in self._consumer.assignment()}
+        self._done = {place: offset for place, offset in self._done.items() if place in owned}
+        offsets = [TopicPartition(*place, offset) for place, offset in self._done.items() if place not in blocked]
+        if not offsets:
+            return
+        call = partial(self._consumer.commit, offsets=offsets, asynchronous=False)
+        try:
+            results = patiently(call, self._waiting)
+        except KafkaException as error:
+            self._commit_failed(error.args[0])
+            return
+        if problem := next((result.error for result in results if result.error), None):
+            self._commit_failed(problem)
+            return
+        for place in [place for place in self._done if place not in blocked]:
+            del self._done[place]
+        self._metrics.commits.labels("ok").inc()
+        self._untold |= {f"{partition.topic}[{partition.partition}]": partition.offset for partition in offsets}
+        if time.monotonic() - self._told >= _TELL_SECONDS:
+            self.tell()
+
+    def _commit_failed(self, error: KafkaError) -> None:
+        # A rebalance, mostly: what is still ours is committed with the next batch, the rest is worked again elsewhere.
+        if error.fatal():
+            raise failed(error, "committing")
+        self._metrics.commits.labels("failed").inc()
+        log.warning("commit_failed", extra={"code": error.name(), "reason": error.str()})
+
+
+def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:
+    if error is not None:
+        errors[number] = error
+
+

@@ -1,0 +1,166 @@
+"""Records from Kafka: the consumer, its partitions, and offsets that are no longer there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless
+from consumer.metrics import Metrics
+from consumer.records import Partition, Record
+from consumer.settings import Settings
+
+_BROKER_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class KafkaSource:
+    """Takes records in bounded batches; subscribes when made."""
+
+    def __init__(self, consumer: Consumer, settings: Settings, metrics: Metrics, connection: Connection) -> None:
+        self._consumer, self._settings, self._metrics = consumer, settings, metrics
+        self._connection = connection
+        self._cooperative = "cooperative" in consumer_properties(settings)["partition.assignment.strategy"]
+        self._batch: list[Record] = []
+        self._owned: set[Partition] = set()
+        self._lost: set[Partition] = set()
+        self._paused: set[Partition] = set()
+        self._all_paused = False
+        self._joined = False
+        consumer.subscribe(
+            [settings.input_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def fetch(self, wait_seconds: float) -> Sequence[Record]:
+        """See `Source`."""
+        self._batch = []
+        size, message = 0, self._consumer.poll(wait_seconds)
+        while message is not None:
+            if error := message.error():
+                self._mend(message, error)
+            else:
+                record = _record(message)
+                self._batch.append(record)
+                size += record.size
+            if len(self._batch) >= self._settings.batch_records or size >= self._settings.batch_bytes:
+                break
+            message = self._consumer.poll(0)
+        if self._batch:
+            self._connection.on_success()
+        batch, self._batch = self._batch, []
+        return batch
+
+    def take_lost(self) -> Collection[Partition]:
+        """See `Source`."""
+        lost, self._lost = self._lost, set()
+        return lost
+
+    def pause(self, partition: Partition | None) -> None:
+        """See `Source`."""
+        if partition is None:
+            self._all_paused = True
+            self._consumer.pause([TopicPartition(*place) for place in self._owned])
+        else:
+            self._paused.add(partition)
+            self._consumer.pause([TopicPartition(*partition)])
+
+    def resume(self, partition: Partition | None) -> None:
+        """See `Source`."""
+        if partition is None:
+            self._all_paused = False
+        else:
+            self._paused.discard(partition)
+        if not self._all_paused:
+            resumed = (self._owned if partition is None else self._owned & {partition}) - self._paused
+            self._consumer.resume([TopicPartition(*place) for place in resumed])
+
+    def problem(self) -> str | None:
+        """Return why no records can come, None if they can. A spare member with nothing assigned is well."""
+        return None if self._joined else "the group has given this worker no assignment yet"
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._joined = True
+        self._owned |= {_place(partition) for partition in partitions}
+        self._tell("assigned", partitions)
+        if self._all_paused:
+            if self._cooperative:
+                consumer.incremental_assign(partitions)
+            else:
+                consumer.assign(partitions)
+            consumer.pause(partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._forget("revoked", partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._joined = False
+        self._forget("lost", partitions)
+
+    def _forget(self, event: str, partitions: list[TopicPartition]) -> None:
+        gone = {_place(partition) for partition in partitions}
+        self._lost |= gone
+        self._owned -= gone
+        self._paused -= gone
+        self._batch = [record for record in self._batch if record.place not in gone]
+        self._connection.forget_lag(gone)
+        self._tell(event, partitions)
+
+    def _tell(self, event: str, partitions: list[TopicPartition]) -> None:
+        self._metrics.rebalances.labels(event).inc()
+        self._metrics.partitions.set(len(self._owned))
+        places = [f"{partition.topic}[{partition.partition}]" for partition in partitions]
+        log.info(f"partitions_{event}", extra={"partitions": places})
+
+    def _mend(self, message: Message, error: KafkaError) -> None:
+        """Deal with an error that `poll` returned in place of a record."""
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._start_over((message.topic(), message.partition()), message.offset())
+        elif hopeless(error):
+            raise failed(error, f"reading {message.topic() or self._settings.input_topic}")
+        else:  # a topic not there yet, a broker away: librdkafka tries again
+            log.warning("fetch_error", extra={"code": error.name(), "reason": error.str()})
+
+    def _start_over(self, place: Partition, offset: int | None) -> None:
+        """Begin a partition that has no committed offset (None), or whose `offset` is no longer there."""
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
+        start = low if self._settings.start_from == "earliest" else high
+        where = {"partition": f"{place[0]}[{place[1]}]", "start": start}
+        if offset is None or offset < 0:
+            log.info("partition_begun", extra=where)
+            # Without a commit the group has no lag, and what scales by lag never starts a worker.
+            self._consumer.commit(offsets=[TopicPartition(*place, start)], asynchronous=True)
+        else:
+            self._metrics.skipped.labels(place[0], str(place[1])).inc(max(0, start - offset))
+            log.warning("offsets_skipped", extra={**where, "expected": offset, "skipped": start - offset})
+        self._restart(TopicPartition(*place, start))
+
+    def _restart(self, partition: TopicPartition) -> None:
+        # A partition whose offset was refused cannot be sought (erroneous state), only assigned anew.
+        if self._cooperative:
+            self._consumer.incremental_unassign([partition])
+            self._consumer.incremental_assign([partition])
+        else:
+            others = [p for p in self._consumer.position(self._consumer.assignment()) if _place(p) != _place(partition)]
+            self._consumer.assign([*others, partition])
+        if self._all_paused or _place(partition) in self._paused:
+            self._consumer.pause([partition])
+
+
+def _place(partition: TopicPartition) -> Partition:
+    return partition.topic, partition.partition
+
+
+def _record(message: Message) -> Record:
+    kind, timestamp = message.timestamp()
+    return Record(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )

@@ -1,0 +1,160 @@
+"""The memory cap: planned at the start, watched while running, and left by before it is passed."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from consumer.errors import MemoryCapExceeded, SettingsError
+from consumer.metrics import Metrics
+from consumer.settings import Settings
+
+MIB = 1024**2
+RESERVE = 8 * MIB  # heap growth, thread stacks, what no one counts
+SOFT_SHARE = 0.9  # of the cap
+LEAST_BATCH_TOKENS = 128
+MESSAGE_BYTES = 12  # what a character of a text costs on its way: bytes, string, output
+_TRIM_EVERY_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the plan: what it is and its bytes."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the memory under a cap goes. `batch_tokens` is what fits, at most what was asked for."""
+
+    cap: int
+    rows: tuple[Row, ...]
+    batch_tokens: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of all rows."""
+        return sum(row.bytes for row in self.rows)
+
+
+def plan(settings: Settings, cap: int, resident: int, token_bytes: int) -> Plan:
+    """Add up what the worker will take and give the rest to the token batches; raise `SettingsError` if it cannot be.
+
+    `resident` is measured with the model loaded; `token_bytes` is what a padded token takes in the engine. Without a
+    cap (0) the batch budget is what was asked for.
+    """
+    fixed = (
+        Row("interpreter, libraries, model", resident),
+        Row("prefetched records (fetch_queue)", settings.fetch_queue),
+        Row("unacknowledged messages (send_queue)", settings.send_queue),
+        Row("long texts and what waits behind (backlog)", settings.backlog),
+        Row("records in work (batch_bytes)", settings.batch_bytes * MESSAGE_BYTES),
+        Row("reserve", RESERVE),
+    )
+    wanted = settings.batch_tokens * token_bytes
+    left = cap - sum(row.bytes for row in fixed) if cap else wanted
+    tokens = min(settings.batch_tokens, max(left, 0) // token_bytes)
+    rows = (*fixed, Row(f"token batch ({max(tokens, LEAST_BATCH_TOKENS)} tokens)", tokens * token_bytes))
+    if cap and tokens < min(LEAST_BATCH_TOKENS, settings.batch_tokens):
+        needed = sum(row.bytes for row in fixed) + LEAST_BATCH_TOKENS * token_bytes
+        table = "\n".join(f"  {row.name:<46}{row.bytes / MIB:8.1f} MiB" for row in fixed)
+        raise SettingsError(
+            f"a memory cap of {cap / MIB:.0f} MiB cannot hold this worker, which needs {needed / MIB:.0f} MiB:\n{table}\n"
+            f"  {'smallest token batch':<46}{LEAST_BATCH_TOKENS * token_bytes / MIB:8.1f} MiB\n"
+            "Raise RANER_MEMORY_CAP, or lower RANER_FETCH_QUEUE, RANER_SEND_QUEUE or RANER_BACKLOG"
+        )
+    return Plan(cap, rows, tokens)
+
+
+class Watch:
+    """Keeps resident memory under the cap: gives memory back over the soft mark, ends the process over the cap."""
+
+    def __init__(
+        self,
+        cap: int,
+        metrics: Metrics,
+        shrink: Callable[[], object],
+        clock: Callable[[], float],
+        resident: Callable[[], int],
+    ) -> None:
+        """`shrink` halves the batch budget; `clock` counts seconds; `resident` returns bytes."""
+        self._cap, self._metrics, self._shrink = cap, metrics, shrink
+        self._clock, self._resident = clock, resident
+        self._acted = -_TRIM_EVERY_SECONDS
+        metrics.limit.set(cap)
+
+    def check(self) -> None:
+        """Look once; raise `MemoryCapExceeded` when nothing helps. Call it before a fetch and between token batches."""
+        if not self._cap:
+            return
+        resident = self._resident()
+        if resident > self._cap * SOFT_SHARE and self._clock() - self._acted >= _TRIM_EVERY_SECONDS:
+            self._acted = self._clock()
+            trim()
+            self._shrink()
+            self._metrics.memory_actions.labels("trim_and_shrink").inc()
+            after = self._resident()
+            log.warning("memory_over_soft_mark", extra={"resident": resident, "after": after, "cap": self._cap})
+            resident = after
+        if resident > self._cap:
+            self._metrics.memory_actions.labels("stop").inc()
+            raise MemoryCapExceeded(
+                f"resident memory is {resident / MIB:.0f} MiB, the cap is {self._cap / MIB:.0f} MiB "
+                "(RANER_MEMORY_CAP); nothing of this batch was committed"
+            )
+
+
+def resident() -> int:
+    """Return this process's resident memory in bytes."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak() -> int:
+    """Return this process's highest resident memory in bytes: VmHWM where there is /proc, else ru_maxrss."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def cgroup_limit(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the memory limit of this process's cgroup in bytes, version 2 or 1; 0 if there is none."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((root / name).read_text(encoding="ascii"))
+        except (OSError, ValueError):  # "max" is no number
+            continue
+        return limit if limit < psutil.virtual_memory().total else 0
+    return 0
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many processors this process may use: its affinity, cut to the cgroup's quota, at least 1."""
+    cores = len(psutil.Process().cpu_affinity() or [0]) if sys.platform == "linux" else psutil.cpu_count() or 1
+    try:
+        quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2 here, or "max"
+        pass
+    return cores
+
+
+def trim() -> None:
+    """Give freed heap back to the system, where the C library can."""
+    gc.collect()
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)

@@ -1,0 +1,94 @@
+"""The worker's own words for what moves through it, and the two ports to the outside: `Source` and `Delivery`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumer.errors import Reason
+
+Headers = tuple[tuple[str, bytes | None], ...]
+Partition = tuple[str, int]  # topic, number
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as Kafka delivered it. `timestamp` is in milliseconds, None where the record has none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def place(self) -> Partition:
+        """Its topic and partition."""
+        return self.topic, self.partition
+
+    @property
+    def size(self) -> int:
+        """Its bytes, key, value and headers."""
+        return (
+            len(self.key or b"")
+            + len(self.value or b"")
+            + sum(len(name) + len(value or b"") for name, value in self.headers)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a record: a message for the output topic, or, with a reason, for the dead letters."""
+
+    record: Record
+    value: bytes | None
+    headers: Headers
+    reason: Reason | None = None
+    shortened: bool = False  # a dead letter whose value was replaced by its length and digest
+    entities: tuple[str, ...] = ()  # the types found, for the metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An outcome that the broker did not take, and why."""
+
+    outcome: Outcome
+    reason: Reason
+    error: str
+
+
+class Source(Protocol):
+    """Where records come from."""
+
+    def fetch(self, wait_seconds: float) -> Sequence[Record]:
+        """Return the next records, bounded in number and bytes, or none after `wait_seconds`.
+
+        Calling it keeps the group membership. Partitions lost meanwhile are reported by `take_lost`.
+        """
+        ...
+
+    def take_lost(self) -> Collection[Partition]:
+        """Return the partitions lost since the last call: nothing of theirs may be delivered any more."""
+        ...
+
+    def pause(self, partition: Partition | None) -> None:
+        """Fetch no more from a partition, or with None from any, those still to be assigned included."""
+        ...
+
+    def resume(self, partition: Partition | None) -> None:
+        """Take back the `pause` of the same argument."""
+        ...
+
+
+class Delivery(Protocol):
+    """Where outcomes go. Publishing and committing are one step, so that a guarantee is one implementation."""
+
+    def deliver(self, outcomes: Sequence[Outcome]) -> Sequence[Refusal]:
+        """Publish every outcome and commit its offset; return when both are durable, with what the broker refused.
+
+        A refused outcome's partition is not committed at or past it until an outcome of the same record is delivered.
+        """
+        ...

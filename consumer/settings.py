@@ -1,0 +1,263 @@
+"""The worker's settings: flags, then environment, then a TOML file, then defaults.
+
+One class holds them all; the flags, the environment names, the table in the README and `check-config` come from it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from consumer.errors import SettingsError
+
+PREFIX = "RANER_"
+KAFKA_PREFIX = "RANER_KAFKA_"
+CONFIG_VARIABLE = "RANER_CONFIG"
+
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
+_SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
+_RESERVED = {
+    "bootstrap.servers": "RANER_BOOTSTRAP_SERVERS",
+    "group.id": "RANER_GROUP_ID",
+    "auto.offset.reset": "RANER_START_FROM",
+    "enable.auto.commit": "nothing: offsets are committed once their outcomes are acknowledged",
+    "enable.auto.offset.store": "nothing: offsets are committed once their outcomes are acknowledged",
+    "enable.idempotence": "nothing: the producer is idempotent",
+}
+
+
+def _size(value: object) -> object:
+    """Read `200MiB`, `1 GB` or a number of bytes."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", value, re.IGNORECASE)
+        if not match:
+            raise ValueError(f"{value!r} is no size; expected bytes, or a number with KiB, MiB, GiB, KB, MB or GB")
+        return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+    return value
+
+
+def _names(value: object) -> object:
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
+
+
+def _setting(default: Any = PydanticUndefined, *, unit: str = "", help: str, **rules: Any) -> Any:
+    return Field(default, description=help, json_schema_extra={"unit": unit}, **rules)
+
+
+class Settings(BaseModel):
+    """Everything a worker can be told. The field `input_topic` is the flag `--input-topic` and `RANER_INPUT_TOPIC`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str = _setting(unit="host:port,…", min_length=1, help="Kafka brokers to begin with")
+    input_topic: str = _setting(min_length=1, help="topic to read")
+    output_topic: str = _setting(min_length=1, help="topic for annotated messages")
+    dead_letter_topic: str = _setting(
+        default_factory=lambda values: f"{values.get('output_topic')}.dead-letters",
+        min_length=1,
+        help="topic for records that cannot be processed; by default the output topic's name and `.dead-letters`",
+    )
+    group_id: str = _setting("raner-stream", min_length=1, help="consumer group; workers of one group share the work")
+    start_from: Literal["earliest", "latest"] = _setting(
+        "earliest", help="where a group begins that never committed, or whose offset is no longer there"
+    )
+    delivery: Literal["at-least-once"] = _setting("at-least-once", help="delivery guarantee")
+
+    model: Path | None = _setting(None, unit="directory", help="serving directory; the packaged model by default")
+    threads: int = _setting(0, ge=0, le=256, unit="threads", help="threads of the engine; 0 takes the CPU quota")
+    window: int = _setting(126, ge=1, unit="characters", help="window that a text is read in")
+    overlap: int = _setting(30, ge=0, unit="characters", help="characters that neighbouring windows share")
+    batch_tokens: int = _setting(512, ge=16, unit="tokens", help="padded tokens in the engine at once")
+
+    input_format: Literal["json", "text"] = _setting("json", help="a JSON object, or plain UTF-8 text")
+    text_fields: Names = _setting(
+        ("text",), unit="names", min_length=1, help="fields to annotate, comma-separated; `a.b` reaches into an object"
+    )
+    max_chars: int = _setting(1_000_000, ge=1, unit="characters", help="longest text; a longer one is a dead letter")
+    long_chars: int = _setting(
+        4_000, ge=1, unit="characters", help="from here on a text is worked on between the others"
+    )
+    batch_records: int = _setting(256, ge=1, unit="records", help="records taken at once, at most")
+    batch_bytes: Size = _setting(64 * 1024, ge=1, unit="bytes", help="bytes taken at once, by which a batch ends")
+
+    memory_cap: Size = _setting(0, ge=0, unit="bytes", help="resident memory never to be passed; 0 takes the cgroup's")
+    fetch_queue: Size = _setting(8 * 1024**2, ge=64 * 1024, unit="bytes", help="records that Kafka's client prefetches")
+    send_queue: Size = _setting(8 * 1024**2, ge=64 * 1024, unit="bytes", help="messages waiting to be acknowledged")
+    backlog: Size = _setting(8 * 1024**2, ge=0, unit="bytes", help="long texts and what waits behind them")
+    drain_seconds: float = _setting(25.0, ge=0, unit="seconds", help="time to finish and commit after SIGTERM")
+
+    http_host: str = _setting("127.0.0.1", help="address that the HTTP port binds to")
+    http_port: int = _setting(9464, ge=0, le=65535, help="port of /metrics, /healthz, /readyz; 0 picks a free one")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", help="least severe log event")
+
+    kafka: dict[str, str] = _setting(
+        {}, unit="name=value", help="any librdkafka property; `consumer.` or `producer.` before it for one side"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and for each field where its value came from: a flag, the environment, the file, or the default."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Path | None = None) -> Loaded:
+    """Merge the sources and check the result; raise `SettingsError` listing everything that is wrong.
+
+    `flags` holds only what was given. The file is `config`, else the one that RANER_CONFIG names.
+    """
+    path = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
+    sources = (
+        (f"file {path}", _from_file(path) if path else {}),
+        ("environment", _from_environment(environment)),
+        ("flag", dict(flags)),
+    )
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    kafka: dict[str, str] = {}
+    for origin, source in sources:
+        for name, value in source.items():
+            if name == "kafka":
+                kafka |= _kafka_properties(value, origin)
+            else:
+                values[name], origins[name] = value, origin
+    try:
+        settings = Settings(**values, kafka=kafka)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explained(error, origins))) from error
+    _check_together(settings)
+    return Loaded(settings, origins)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return PREFIX + name.upper()
+
+
+def flag(name: str) -> str:
+    """Return the command-line flag of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def fields() -> Iterable[tuple[str, FieldInfo]]:
+    """Yield every setting's name and definition, in order."""
+    return Settings.model_fields.items()
+
+
+def unit(field: FieldInfo) -> str:
+    """Return a setting's unit, empty if it has none."""
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def masked(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return Kafka properties fit to be shown: secrets are replaced."""
+    return {name: "********" if _SECRET.search(name) else value for name, value in properties.items()}
+
+
+def kafka_properties(settings: Settings, side: Literal["consumer", "producer"]) -> dict[str, str]:
+    """Return the user's own librdkafka properties for one side."""
+    other = "producer." if side == "consumer" else "consumer."
+    return {
+        name.removeprefix(f"{side}."): value for name, value in settings.kafka.items() if not name.startswith(other)
+    }
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.overlap >= settings.window:
+        raise SettingsError(f"overlap {settings.overlap} with window {settings.window}: expected overlap < window")
+    topics = (settings.input_topic, settings.output_topic, settings.dead_letter_topic)
+    if len(set(topics)) < len(topics):
+        raise SettingsError(
+            f"input, output and dead-letter topic are {', '.join(topics)}; expected three different ones, "
+            "or the worker would read what it wrote"
+        )
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    known = {variable(name): name for name in Settings.model_fields if name != "kafka"}
+    values: dict[str, object] = {}
+    kafka: dict[str, str] = {}
+    unknown = []
+    for key, value in environment.items():
+        if key.startswith(KAFKA_PREFIX):
+            kafka[key.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")] = value
+        elif key in known:
+            if value:  # an empty variable is one that a compose file left open
+                values[known[key]] = value
+        elif key.startswith(PREFIX) and key != CONFIG_VARIABLE:
+            unknown.append(key)
+    if unknown:
+        raise SettingsError(
+            f"unknown in the environment: {', '.join(sorted(unknown))}; "
+            f"known are {', '.join(sorted(known))}, {CONFIG_VARIABLE} and {KAFKA_PREFIX}<PROPERTY>"
+        )
+    return values | ({"kafka": kafka} if kafka else {})
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+    if unknown := sorted(set(values) - set(Settings.model_fields)):
+        raise SettingsError(f"unknown in {path}: {', '.join(unknown)}; known are {', '.join(Settings.model_fields)}")
+    return values
+
+
+def _kafka_properties(value: object, origin: str) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        pairs = [(str(name), item) for name, item in _flat(value)]
+    else:
+        texts = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+        pairs = []
+        for text in texts:
+            name, separator, content = text.partition("=")
+            if not separator:
+                raise SettingsError(f"kafka property {name!r} ({origin}): expected name=value")
+            pairs.append((name.strip(), content))
+    for name, _ in pairs:
+        if instead := _RESERVED.get(name.removeprefix("consumer.").removeprefix("producer.")):
+            raise SettingsError(f"kafka property {name} ({origin}) is not yours to set; use {instead}")
+    return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in pairs}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")  # TOML reads security.protocol as a table in a table
+        else:
+            yield prefix + name, value
+
+
+def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[str]:
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        if problem["type"] == "missing":
+            yield f"{name} is not set; give {flag(name)}, {variable(name)} or {name} in the file"
+            continue
+        shown = "********" if _SECRET.search(name) else repr(problem["input"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if name == "delivery":
+            message = "this version delivers at-least-once only"
+        yield f"{name} is {shown} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"
+
+
+def environment() -> Mapping[str, str]:
+    """Return the process's environment."""
+    return os.environ

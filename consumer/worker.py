@@ -1,0 +1,228 @@
+"""The loop: fetch, process, deliver. Long texts are worked on between the others; a stop drains what is in flight."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from consumer import codec
+from consumer.backlog import Backlog
+from consumer.codec import Message
+from consumer.errors import DeadLetterRefused
+from consumer.health import Health, Shutdown
+from consumer.memory import Watch
+from consumer.metrics import Metrics
+from consumer.processor import Processor
+from consumer.records import Delivery, Outcome, Partition, Record, Refusal, Source
+
+IDLE_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From how many characters a text is long, and how many bytes the long ones may hold back."""
+
+    long_chars: int
+    backlog_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A long text being worked on."""
+
+    place: Partition
+    steps: Iterator[Outcome | None]
+
+
+class Worker:
+    """Runs until it is asked to stop. Single-threaded: all state here belongs to the loop."""
+
+    def __init__(
+        self,
+        source: Source,
+        delivery: Delivery,
+        processor: Processor,
+        *,
+        limits: Limits,
+        watch: Watch,
+        health: Health,
+        shutdown: Shutdown,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        """`clock` counts seconds from any origin, `now` those since 1970."""
+        self._source, self._delivery, self._processor = source, delivery, processor
+        self._limits, self._watch, self._health, self._shutdown = limits, watch, health, shutdown
+        self._metrics, self._clock, self._now = metrics, clock, now
+        self._backlog = Backlog()
+        self._job: Job | None = None
+        self._full = False
+
+    def run(self) -> None:
+        """Work until a stop is requested, then finish what is in flight and return."""
+        while not self._shutdown.requested:
+            self.turn()
+        log.info("draining", extra={"seconds": round(self._shutdown.left(), 1), "long_documents": len(self._backlog)})
+        self._source.pause(None)
+        while self._backlog:
+            self.turn()
+
+    def turn(self) -> None:
+        """Fetch once, finish what is short, and take the long text whose turn it is further."""
+        self._pulse()
+        records = self._source.fetch(0.0 if self._backlog else IDLE_SECONDS)
+        self._forget_lost()
+        self._metrics.records_in.inc(len(records))
+        begun = self._clock()
+        self._finish(self._sorted(records))
+        if self._backlog:
+            self._share(self._clock() - begun)
+        self._bound()
+
+    def _pulse(self) -> None:
+        """Do what must be done often: show that the loop moves, keep under the cap, keep the drain deadline."""
+        self._health.beat()
+        self._watch.check()
+        self._shutdown.check()
+
+    def _sorted(self, records: Sequence[Record]) -> list[Message | Outcome]:
+        """Decode records and return those to finish now; long ones, and what comes after them, join the backlog."""
+        ready: list[Message | Outcome] = []
+        for record in records:
+            if record.place in self._backlog:
+                self._backlog.add(record)
+                continue
+            decoded = self._processor.decode(record)
+            if self._is_long(decoded):
+                # Paused once for the whole job: each pause throws the prefetched records of the partition away.
+                self._source.pause(record.place)
+                self._backlog.add(record)
+            else:
+                ready.append(decoded)
+        return ready
+
+    def _is_long(self, decoded: Message | Outcome) -> bool:
+        return isinstance(decoded, Message) and decoded.chars >= self._limits.long_chars
+
+    def _finish(self, ready: Sequence[Message | Outcome]) -> None:
+        """Annotate what has to be and deliver everything, in order."""
+        annotated = self._processor.annotate([item for item in ready if isinstance(item, Message)])
+        outcomes: list[Outcome] = []
+        for item in ready:
+            outcomes.append(self._next_outcome(annotated) if isinstance(item, Message) else item)
+        self._deliver(outcomes)
+
+    def _next_outcome(self, steps: Iterator[Outcome | None]) -> Outcome:
+        for outcome in steps:
+            if outcome is not None:
+                return outcome
+            self._pulse()
+        raise AssertionError("the processor returned fewer outcomes than messages")
+
+    def _share(self, seconds: float) -> None:
+        """Give the long texts as much time as the short ones just took, one token batch at least."""
+        until = self._clock() + seconds
+        while self._backlog:
+            self._advance()
+            if self._clock() >= until:
+                break
+            self._pulse()
+
+    def _advance(self) -> None:
+        """Work one token batch of a long text; when it is done, deliver it and what waited behind it."""
+        if self._job is None:
+            record = self._backlog.first()
+            message = self._processor.decode(record)
+            assert isinstance(message, Message), "only a text that was decoded before is long"
+            self._job = Job(record.place, self._processor.annotate([message]))
+        outcome = next(self._job.steps)
+        if outcome is not None:
+            place, self._job = self._job.place, None
+            self._deliver([outcome])
+            self._backlog.take(place)
+            self._finish(self._behind(place))
+            if self._backlog.release(place):
+                self._source.resume(place)
+
+    def _behind(self, place: Partition) -> list[Message | Outcome]:
+        """Take what waited behind a long text, up to the next long one."""
+        ready: list[Message | Outcome] = []
+        for record in list(self._backlog.queue(place)):
+            decoded = self._processor.decode(record)
+            if self._is_long(decoded):
+                break
+            self._backlog.take(place)
+            ready.append(decoded)
+        return ready
+
+    def _bound(self) -> None:
+        """Stop fetching while long texts hold back more bytes than they may."""
+        full = self._backlog.bytes > self._limits.backlog_bytes
+        if full != self._full and not self._shutdown.requested:
+            self._full = full
+            if full:
+                self._source.pause(None)
+            else:
+                self._source.resume(None)
+        self._metrics.long_documents.set(len(self._backlog))
+
+    def _forget_lost(self) -> None:
+        lost = self._source.take_lost()
+        self._backlog.drop(lost)
+        if self._job and self._job.place in lost:
+            self._job = None  # its new owner works it from the start; nothing of it was published
+
+    def _deliver(self, outcomes: Sequence[Outcome]) -> None:
+        """Deliver, sending what the broker refuses to the dead letters; each record has at most three tries."""
+        if not outcomes:
+            self._delivery.deliver(())
+            return
+        with self._metrics.stage("deliver"):
+            refusals = self._delivery.deliver(outcomes)
+            self._count(outcomes, refusals)
+            while refusals:
+                letters = [_mended(refusal) for refusal in refusals]
+                refusals = self._delivery.deliver(letters)
+                self._count(letters, refusals)
+
+    def _count(self, outcomes: Sequence[Outcome], refusals: Sequence[Refusal]) -> None:
+        refused = {id(refusal.outcome) for refusal in refusals}
+        for outcome in outcomes:
+            if id(outcome) in refused:
+                continue
+            if outcome.reason is not None:
+                self._metrics.dead_letters.labels(outcome.reason.value).inc()
+                continue
+            self._metrics.records_out.inc()
+            for name in outcome.entities:
+                self._metrics.entities.labels(name).inc()
+            if outcome.record.timestamp is not None:
+                self._metrics.latency.observe(max(0.0, self._now() - outcome.record.timestamp / 1000))
+
+
+def _mended(refusal: Refusal) -> Outcome:
+    """Return what to try after a refusal: the dead letter, then the dead letter cut down."""
+    outcome = refusal.outcome
+    log.warning(
+        "outcome_refused",
+        extra={
+            "partition": f"{outcome.record.topic}[{outcome.record.partition}]",
+            "offset": outcome.record.offset,
+            "reason": refusal.reason.value,
+            "dead_letter": outcome.reason is not None,
+        },
+    )
+    if outcome.reason is None:
+        return codec.dead_letter(outcome.record, refusal.reason, "deliver", refusal.error)
+    if not outcome.shortened:
+        return codec.shortened(outcome)
+    record = outcome.record
+    raise DeadLetterRefused(
+        f"the broker took neither {record.topic}[{record.partition}] offset {record.offset} nor its dead letter, "
+        f"even cut down: {refusal.error}. Check the dead-letter topic, its limits and this worker's rights; "
+        "the record was not committed"
+    )

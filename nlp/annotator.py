@@ -1,0 +1,79 @@
+"""Texts to spans: windows, token batches, emissions, one decode per text. Read it from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nlp.batching import SPECIAL_TOKENS, by_width, stitch, token_batch
+from nlp.crf import Crf
+from nlp.decoder import Decoder, Decoding, Piece
+from nlp.tokenizer import Tokenizer
+from nlp.types import Engine, Span, TokenBatch, Window
+from nlp.windows import windows
+
+DEFAULT_WINDOW = 126
+DEFAULT_OVERLAP = 30
+DEFAULT_BATCH_TOKENS = 512
+
+
+class Annotator:
+    """Finds entities in texts of any length, in memory bounded by `batch_tokens`.
+
+    The same text gives the same spans and scores, bit for bit, whatever else it is annotated with. `window` and
+    `overlap` are in characters; `batch_tokens` bounds the padded tokens that the engine sees at once and may be
+    changed at any time. Not safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        crf: Crf,
+        *,
+        window: int = DEFAULT_WINDOW,
+        overlap: int = DEFAULT_OVERLAP,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> None:
+        self._engine, self._tokenizer, self._decoder = engine, tokenizer, Decoder(crf)
+        self.window, self.overlap, self.batch_tokens = window, overlap, batch_tokens
+
+    def annotate(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the spans of every text, in order, never overlapping."""
+        results: list[list[Span]] = [[] for _ in texts]
+        for finished in self.iter_annotate(texts):
+            for document, spans in finished:
+                results[document] = spans
+        return results
+
+    def iter_annotate(self, texts: Sequence[str]) -> Iterator[list[tuple[int, list[Span]]]]:
+        """Hand control back after every token batch, with (index, spans) of the texts that it finished, if any."""
+        cut = [self.windows(document, text) for document, text in enumerate(texts)]
+        yield [(document, []) for document, its in enumerate(cut) if not its]
+        decodings: dict[int, Decoding] = {}
+        for batch in self._batches(texts, [window for its in cut for window in its]):
+            pieces = {}
+            ends = {window.document: window.own_stop for window in batch.windows}
+            for document, emissions in stitch(batch, self._engine.emissions(batch)):
+                if document not in decodings:
+                    decodings[document] = self._decoder.begin()
+                last = ends[document] == len(texts[document])
+                pieces[document] = Piece(decodings[document], emissions, last)
+            self._decoder.advance(list(pieces.values()))
+            yield [(document, decodings.pop(document).spans) for document, piece in pieces.items() if piece.last]
+
+    def windows(self, document: int, text: str) -> list[Window]:
+        """Return the windows that a text is read in."""
+        return windows(document, len(text), self.window, self.overlap)
+
+    def _batches(self, texts: Sequence[str], cut: Sequence[Window]) -> Iterator[TokenBatch]:
+        for width, group in by_width(cut):
+            done = 0
+            while done < len(group):
+                rows = max(1, self.batch_tokens // width)  # read anew: the budget may shrink on the way
+                yield token_batch(texts, group[done : done + rows], width, self._tokenizer)
+                done += rows
+
+
+def longest_window(max_length: int) -> int:
+    """Return the most characters that fit a model of `max_length` tokens."""
+    return max_length - SPECIAL_TOKENS

@@ -1,0 +1,232 @@
+"""Reads a RaNER checkpoint directory, as ModelScope publishes it or its trainer writes it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nlp.errors import CheckpointError
+from nlp.labels import Scheme
+from nlp.types import FloatArray
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # LayerNorm in checkpoints that descend from TensorFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The shape of a BERT encoder."""
+
+    layers: int
+    heads: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+    positions: int
+    token_types: int
+    activation: str
+    layer_norm_epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything a serving directory is made from. `tensors` are float32, named `encoder.*`, `linear.*`, `crf.*`."""
+
+    architecture: Architecture
+    tensors: Mapping[str, FloatArray]
+    scheme: Scheme
+    vocabulary: tuple[str, ...]
+    lower_case: bool
+    strip_accents: bool
+    max_length: int
+    weights_file: Path
+
+
+def read_checkpoint(directory: Path) -> Checkpoint:
+    """Read and check a checkpoint; raise `CheckpointError` or `LabelError` naming what was found.
+
+    Weights come from safetensors, or from a pickle that may hold tensors only (`torch.load(weights_only=True)`).
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory} is no directory; expected a RaNER checkpoint with config.json and vocab.txt")
+    architecture = _architecture(_json(directory / "config.json"), directory / "config.json")
+    vocabulary = _vocabulary(directory / "vocab.txt", architecture)
+    scheme = Scheme.of(_tags(directory))
+    weights = _weights_file(directory)
+    tensors = _renamed(_load(weights))
+    _check_shapes(tensors, architecture, len(scheme.tags), weights)
+    tokenizer = _json(directory / "tokenizer_config.json", required=False)
+    lower_case = bool(tokenizer.get("do_lower_case", True))
+    strip_accents = tokenizer.get("strip_accents")
+    return Checkpoint(
+        architecture=architecture,
+        tensors=tensors,
+        scheme=scheme,
+        vocabulary=vocabulary,
+        lower_case=lower_case,
+        strip_accents=lower_case if strip_accents is None else bool(strip_accents),  # as BertTokenizer does
+        max_length=architecture.positions,
+        weights_file=weights,
+    )
+
+
+def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor that a checkpoint must hold."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.embeddings.word_embeddings.weight": (a.vocabulary, a.hidden),
+        "encoder.embeddings.position_embeddings.weight": (a.positions, a.hidden),
+        "encoder.embeddings.token_type_embeddings.weight": (a.token_types, a.hidden),
+        "linear.weight": (tags, a.hidden),
+        "linear.bias": (tags,),
+        "crf.start_transitions": (tags,),
+        "crf.end_transitions": (tags,),
+        "crf.transitions": (tags, tags),
+    }
+    norms = ["encoder.embeddings.LayerNorm"]
+    for layer in (f"encoder.encoder.layer.{i}" for i in range(a.layers)):
+        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            shapes |= {f"{layer}.{name}.weight": (a.hidden, a.hidden), f"{layer}.{name}.bias": (a.hidden,)}
+        shapes |= {
+            f"{layer}.intermediate.dense.weight": (a.intermediate, a.hidden),
+            f"{layer}.intermediate.dense.bias": (a.intermediate,),
+            f"{layer}.output.dense.weight": (a.hidden, a.intermediate),
+            f"{layer}.output.dense.bias": (a.hidden,),
+        }
+        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+    return shapes | {f"{norm}.{part}": (a.hidden,) for norm in norms for part in ("weight", "bias")}
+
+
+def _architecture(config: Mapping[str, Any], path: Path) -> Architecture:
+    if (kind := config.get("model_type", "bert")) != "bert":
+        raise CheckpointError(f"{path}: model_type is {kind!r}; only BERT encoders ('bert') have RaNER's layout")
+    if (position := config.get("position_embedding_type", "absolute")) != "absolute":
+        raise CheckpointError(f"{path}: position_embedding_type is {position!r}; expected 'absolute'")
+    names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
+    if missing := [name for name in names if not isinstance(config.get(name), int)]:
+        raise CheckpointError(f"{path} has no whole number for {', '.join(missing)}; expected BERT's configuration")
+    layers, heads, hidden, intermediate, vocabulary = (int(config[name]) for name in names)
+    return Architecture(
+        layers=layers,
+        heads=heads,
+        hidden=hidden,
+        intermediate=intermediate,
+        vocabulary=vocabulary,
+        positions=int(config.get("max_position_embeddings", 512)),
+        token_types=int(config.get("type_vocab_size", 2)),
+        activation=str(config.get("hidden_act", "gelu")),
+        layer_norm_epsilon=float(config.get("layer_norm_eps", 1e-12)),
+    )
+
+
+def _vocabulary(path: Path, architecture: Architecture) -> tuple[str, ...]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected BERT's vocabulary, a token a line")
+    tokens = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    if len(tokens) > architecture.vocabulary:
+        raise CheckpointError(f"{path} has {len(tokens):,} tokens; config.json says {architecture.vocabulary:,}")
+    return tokens
+
+
+def _tags(directory: Path) -> tuple[str, ...]:
+    """Look the tags up where ModelScope does, in its order."""
+    settings = _json(directory / "configuration.json", required=False)
+    places = (
+        ("label_mapping.json", _json(directory / "label_mapping.json", required=False)),
+        *(
+            (f"configuration.json {section}.{key}", settings.get(section, {}).get(key))
+            for section in ("model", "preprocessor")
+            for key in ("label2id", "id2label")
+        ),
+        *(
+            (f"config.json {key}", _json(directory / "config.json").get(key))
+            for key in ("label2id", "id2label")
+        ),
+    )
+    for place, mapping in places:
+        if mapping:
+            return _in_order(mapping, f"{directory}: {place}")
+    raise CheckpointError(
+        f"{directory} names no labels; expected label2id in label_mapping.json, configuration.json or config.json"
+    )
+
+
+def _in_order(mapping: Mapping[str, Any], place: str) -> tuple[str, ...]:
+    try:
+        ids = {int(index): str(tag) for tag, index in mapping.items()}  # label2id
+    except (TypeError, ValueError):
+        ids = {int(index): str(tag) for index, tag in mapping.items()}  # id2label
+    if sorted(ids) != list(range(len(ids))):
+        raise CheckpointError(f"{place} numbers its labels {sorted(ids)}; expected 0 to {len(ids) - 1}")
+    return tuple(ids[i] for i in range(len(ids)))
+
+
+def _weights_file(directory: Path) -> Path:
+    for name in WEIGHTS:
+        if (directory / name).is_file():
+            return directory / name
+    found = ", ".join(sorted(path.name for path in directory.iterdir())) or "nothing"
+    raise CheckpointError(f"{directory} holds no weights ({' or '.join(WEIGHTS)}); found: {found}")
+
+
+def _load(path: Path) -> dict[str, FloatArray]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return {name: np.asarray(value, np.float32) for name, value in load_file(path).items()}
+        import torch
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"reading {path.name} needs {error.name}: pip install 'raner-stream[convert]'"
+        ) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: value.float().numpy() for name, value in state.items()}
+    except Exception as error:  # torch raises many kinds; each means that this file is not tensors alone
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path} could not be read as a dictionary of tensors: {reason}") from error
+
+
+def _renamed(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    renamed = {}
+    for name, value in tensors.items():
+        stem, _, last = name.removeprefix("head.").rpartition(".")
+        renamed[f"{stem}.{_OLD_NAMES.get(last, last)}"] = value
+    return renamed
+
+
+def _check_shapes(tensors: Mapping[str, FloatArray], architecture: Architecture, tags: int, path: Path) -> None:
+    expected = expected_shapes(architecture, tags)
+    if missing := [name for name in expected if name not in tensors]:
+        kinds = sorted({re.split(r"[.]", name)[0] + ".*" for name in tensors})
+        raise CheckpointError(
+            f"{path} lacks {missing[0]} and {len(missing) - 1} more of {len(expected)} tensors; it holds "
+            f"{len(tensors)} ({', '.join(kinds[:5])}). Expected encoder.*, linear.* and crf.*, as RaNER writes them"
+        )
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise CheckpointError(
+                f"{path}: {name} has shape {tensors[name].shape}; expected {shape} from config.json and {tags} tags"
+            )
+        if not np.isfinite(tensors[name]).all():
+            raise CheckpointError(f"{path}: {name} holds values that are not finite; the file is damaged")
+
+
+def _json(path: Path, *, required: bool = True) -> dict[str, Any]:
+    if not path.is_file():
+        if required:
+            raise CheckpointError(f"{path} is missing; expected a RaNER checkpoint directory")
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds {type(value).__name__}; expected a JSON object")
+    return value

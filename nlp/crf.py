@@ -1,0 +1,181 @@
+"""The linear-chain CRF over the tags of a text: Viterbi as the emissions come, and the probability of a span.
+
+Scores follow pytorch-crf, which RaNER uses: a sequence of tags scores the sum of its emissions, `start[first]`,
+`transitions[from, to]` between neighbours and `end[last]`. The state beyond either end of a text is made a tag of its
+own, the last one (`edge`), so that start and end are transitions like any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp.labels import Scheme
+from nlp.types import FloatArray
+
+Scores = NDArray[np.float64]
+Backpointers = NDArray[np.int8]
+
+NEIGHBOURHOOD = 16
+"""Tokens on each side of a span that its probability is computed from. What lies farther moves it by less than 1e-8 on
+the packaged model (`tests/unit/test_crf.py` measures it), so a long text needs no second pass over all of itself."""
+
+
+_ANY, _CONTINUE, _LEAVE = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A span in its surroundings: the emissions (n, tags + 1) around it, of which rows `[start, stop)` are the span's.
+
+    There is at least one row on either side, be it the edge. Without a label, nothing is held to the span.
+    """
+
+    emissions: Scores
+    start: int
+    stop: int
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crf:
+    """A CRF with `tags` tags; `transitions` has shape (tags + 1, tags + 1), the last row and column being the edge."""
+
+    transitions: Scores
+    scheme: Scheme
+
+    @classmethod
+    def of(cls, start: FloatArray, end: FloatArray, transitions: FloatArray, scheme: Scheme) -> Crf:
+        """Join the three arrays of a checkpoint, shapes (tags,), (tags,) and (tags, tags)."""
+        tags = len(start)
+        joined = np.zeros((tags + 1, tags + 1))
+        joined[:tags, :tags] = transitions
+        joined[tags, :tags] = start
+        joined[:tags, tags] = end
+        return cls(joined, scheme)
+
+    @property
+    def edge(self) -> int:
+        """The index of the state beyond either end of a text."""
+        return len(self.transitions) - 1
+
+    def padded(self, emissions: FloatArray, before: int, after: int) -> Scores:
+        """Widen emissions (tokens, tags) to (before + tokens + after, tags + 1): beyond the ends only the edge."""
+        wide = np.full((before + len(emissions) + after, self.edge + 1), -np.inf)
+        wide[:before, -1] = wide[before + len(emissions) :, -1] = 0.0
+        wide[before : before + len(emissions), :-1] = emissions
+        return wide
+
+    def initial(self) -> Scores:
+        """Return the Viterbi scores (tags + 1,) before the first token: the edge is the only state."""
+        alpha = np.full(self.edge + 1, -np.inf)
+        alpha[-1] = 0.0
+        return alpha
+
+    def viterbi(
+        self, alphas: Sequence[Scores], emissions: Sequence[Scores]
+    ) -> tuple[list[Scores], list[Backpointers]]:
+        """Take several texts forward at once, each from its `alphas[i]` (tags + 1,) over `emissions[i]` (n, tags + 1).
+
+        Returns the scores after the last token and, per token, the best predecessor of every tag (n, tags + 1). A text
+        taken forward in pieces, or beside others, gives the same numbers to the last bit.
+        """
+        lengths = np.array([len(e) for e in emissions])
+        order = np.argsort(-lengths, kind="stable")  # longest first: those still running are always a prefix
+        texts, steps, tags = len(order), int(lengths.max(initial=0)), self.edge + 1
+        scores = np.zeros((steps, texts, tags))
+        for row, i in enumerate(order):
+            scores[: lengths[i], row] = emissions[i]
+        arrivals = np.ascontiguousarray(self.transitions.T)  # (to, from): the search runs over contiguous rows
+        alpha = np.array([alphas[i] for i in order])
+        best = np.zeros((steps, texts, tags), np.int8)
+        running = texts
+        with np.errstate(invalid="ignore"):
+            for step in range(steps):
+                while lengths[order[running - 1]] <= step:
+                    running -= 1
+                paths = alpha[:running, None, :] + arrivals  # (running, to, from)
+                best[step, :running] = paths.argmax(2)
+                alpha[:running] = paths.max(2) + scores[step, :running]
+        place = {int(i): row for row, i in enumerate(order)}
+        return (
+            [alpha[place[i]].copy() for i in range(texts)],
+            [best[: lengths[i], place[i]].copy() for i in range(texts)],
+        )
+
+    def decided(self, pointers: Backpointers, *, ended: bool) -> tuple[list[int], Backpointers]:
+        """Return the tags that every surviving path agrees on, and the backpointers still needed for the rest.
+
+        `pointers` has shape (n, tags + 1) and begins where the tags decided before end. With `ended`, the last row
+        belongs to the edge behind the text: one path is left, and everything is decided.
+        """
+        survivors = np.full(self.edge + 1, self.edge) if ended else np.arange(self.edge + 1)
+        last = len(pointers) - 1
+        while last >= 0 and (survivors != survivors[0]).any():
+            survivors = pointers[last][survivors]
+            last -= 1
+        tag, tags = int(survivors[0]), []
+        for row in reversed(pointers[: last + 1].tolist()):
+            tags.append(tag)
+            tag = row[tag]
+        return tags[::-1], pointers[last + 1 :]
+
+    def span_scores(self, places: Sequence[Place]) -> list[float]:
+        """Return the probability of exactly each span, with its label and its borders.
+
+        It is the sum over every sequence of tags that `Scheme.spans` reads as this span, divided by the sum over all
+        sequences: two forward passes, one of them held to the span.
+        """
+        if not places:
+            return []
+        totals = self._forward([*places, *(replace(place, label=None) for place in places)])
+        held, free = totals[: len(places)], totals[len(places) :]
+        return [min(1.0, p) for p in np.exp(held - free).tolist()]
+
+    def _forward(self, places: Sequence[Place]) -> Scores:
+        """Return the logarithm of the summed scores, (rows,), of the sequences that keep to each place's span."""
+        order = sorted(range(len(places)), key=lambda i: -len(places[i].emissions))  # longest first, as in viterbi
+        rows, steps, tags = len(places), len(places[order[0]].emissions), self.edge + 1
+        weights = np.zeros((steps, rows, tags))
+        moves = np.zeros((steps, rows), np.intp)
+        total = np.zeros(rows)
+        for row, i in enumerate(order):
+            weights[:, row], moves[:, row], total[row] = self._held(places[i], steps)
+        step_weights = self._step_weights()
+        p, running = weights[0], rows
+        for step in range(1, steps):
+            while len(places[order[running - 1]].emissions) <= step:
+                running -= 1
+            p = (p[:running, :, None] * step_weights[moves[step, :running]]).sum(1) * weights[step, :running]
+            mass = p.sum(1)
+            possible = mass > 0
+            total[:running] += np.log(mass, where=possible, out=np.full(running, -np.inf))
+            p /= np.where(possible, mass, 1.0)[:, None]
+        result = np.empty(rows)
+        result[order] = total
+        return result
+
+    def _held(self, place: Place, steps: int) -> tuple[Scores, NDArray[np.intp], float]:
+        """Return one row's weights (steps, tags + 1), its kind of move per step, and the scale taken out of it."""
+        n = len(place.emissions)
+        peaks = place.emissions.max(1)
+        weights = np.zeros((steps, self.edge + 1))
+        weights[:n] = np.exp(place.emissions - peaks[:, None])
+        moves = np.full(steps, _ANY, np.intp)
+        if place.label is not None:
+            opens = [o and l == place.label for o, l in zip(self.scheme.opens, self.scheme.labels, strict=True)]
+            weights[place.start] *= [*opens, False]
+            moves[place.start + 1 : place.stop] = _CONTINUE
+            moves[place.stop] = _LEAVE
+        return weights, moves, math.fsum(peaks.tolist())
+
+    def _step_weights(self) -> Scores:
+        """Return exp(transitions) three times, (3, tags + 1, tags + 1): any move, those that continue, the others."""
+        continues = np.zeros((self.edge + 1, self.edge + 1), bool)
+        continues[:-1, :-1] = self.scheme.continues
+        weights = np.exp(self.transitions)
+        return np.stack([weights, weights * continues, weights * ~continues])

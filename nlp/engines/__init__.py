@@ -1,0 +1,1 @@
+"""Runtimes that score token batches, each behind the `Engine` port."""

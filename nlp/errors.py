@@ -1,0 +1,21 @@
+"""What can go wrong in the core. Every message says what was found, what was expected and what to do."""
+
+
+class NlpError(Exception):
+    """The root of the core's errors."""
+
+
+class CheckpointError(NlpError):
+    """A directory to convert is not a RaNER checkpoint."""
+
+
+class ModelError(NlpError):
+    """A serving directory is missing, incomplete or changed."""
+
+
+class LabelError(NlpError):
+    """A set of tags follows neither BIO nor BIOES."""
+
+
+class GoldError(NlpError):
+    """A gold file could not be read."""

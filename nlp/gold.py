@@ -1,0 +1,88 @@
+"""Reads gold files: JSON lines with entities, or CoNLL columns with BIO, BMES or BIOES tags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nlp.errors import GoldError, LabelError
+from nlp.labels import gold_spans, split_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A text and its entities as (start, end, type), offsets in code points, end exclusive."""
+
+    text: str
+    entities: frozenset[tuple[int, int, str]]
+
+
+def read_gold(path: Path) -> list[Gold]:
+    """Read a file, JSON lines if its first line that is not blank opens a JSON object, CoNLL otherwise.
+
+    Raises `GoldError` naming the file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GoldError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    first = next((line for line in lines if line.strip()), "")
+    gold = list(_json_lines(lines, path) if first.lstrip().startswith("{") else _conll(lines, path))
+    if not gold:
+        raise GoldError(f"{path} holds no sentences; expected JSON lines or CoNLL columns")
+    return gold
+
+
+def _json_lines(lines: list[str], path: Path) -> Iterator[Gold]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield _from_json(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise GoldError(
+                    f"{path}:{number}: {type(error).__name__}: {error}; expected "
+                    '{"text": "…", "entities": [{"start": 0, "end": 2, "type": "PER"}, …]}'
+                ) from error
+
+
+def _from_json(value: Any) -> Gold:
+    text, entities = value["text"], value["entities"]
+    if not isinstance(text, str):
+        raise TypeError(f"text is {type(text).__name__}")
+    found = frozenset((e["start"], e["end"], e["type"]) for e in entities)
+    for start, end, _ in found:
+        if not 0 <= start < end <= len(text):
+            raise ValueError(f"entity [{start}, {end}) lies outside a text of {len(text)} characters")
+    return Gold(text, found)
+
+
+def _conll(lines: list[str], path: Path) -> Iterator[Gold]:
+    tokens: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate([*lines, ""], 1):
+        columns = line.split()
+        if columns:
+            # A line of one column is a tag whose character is a blank that `split` took for a border.
+            token, tag = (columns[0], columns[-1]) if len(columns) > 1 else (line[0], columns[0])
+            try:
+                split_tag(tag)
+            except LabelError as error:
+                if columns[0].startswith("#"):
+                    continue  # a comment
+                raise GoldError(f"{path}:{number}: {error}") from error
+            tokens.append(token)
+            tags.append(tag)
+        elif tokens:
+            yield _from_tags(tokens, tags)
+            tokens, tags = [], []
+
+
+def _from_tags(tokens: list[str], tags: list[str]) -> Gold:
+    offsets = [0]
+    for token in tokens:
+        offsets.append(offsets[-1] + len(token))
+    spans = frozenset((offsets[start], offsets[end], label) for start, end, label in gold_spans(tags))
+    return Gold("".join(tokens), spans)

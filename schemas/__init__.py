@@ -1,0 +1,1 @@
+"""The wire contract of the annotated stream. Knows neither the core nor Kafka."""
