@@ -219,5 +219,5 @@ def _waiting(health: Health, shutdown: Shutdown) -> None:
     shutdown.check()
 
 
-def _on_signal(shutdown: Shutdown, number: int, frame: FrameType | None) -> None:
+def _on_signal(shutdown: Shutdown, _number: int, _frame: FrameType | None) -> None:
     shutdown.request()

@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(_command(commands, "demo", "run the main job on an embedded broker and show what comes out"))
     _add_settings(_command(commands, "run", "run a worker until SIGTERM"))
     _add_annotate(_command(commands, "annotate", "annotate a file or standard input, without Kafka"))
-    _add_eval(_command(commands, "eval", "compare the model with gold files: exact span and type"))
+    _add_eval(_command(commands, "eval", "compare the model with gold files: exact span and type", run="evaluate"))
     model = commands.add_parser("model", help="convert and describe models", description="Convert and describe models.")
     actions = model.add_subparsers(required=True, metavar="COMMAND")
     _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
@@ -67,11 +67,11 @@ def _status(parsed: argparse.Namespace) -> int:
         return 130
 
 
-def _command(commands: Commands, name: str, help: str) -> argparse.ArgumentParser:
-    """Add a command, run by the function of its name in `consumer.commands`."""
+def _command(commands: Commands, name: str, help: str, run: str | None = None) -> argparse.ArgumentParser:
+    """Add a command, run by the function of its name, or by `run`, in `consumer.commands`."""
     description = help[0].upper() + help[1:] + "."
-    parser: argparse.ArgumentParser = commands.add_parser(name.split()[-1], help=help, description=description)
-    parser.set_defaults(command=name.replace(" ", "_").replace("-", "_"))
+    parser: argparse.ArgumentParser = commands.add_parser(name.rpartition(" ")[2], help=help, description=description)
+    parser.set_defaults(command=run or name.replace(" ", "_").replace("-", "_"))
     return parser
 
 
@@ -94,12 +94,17 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     )
     _add_model(parser)
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="what ends it: a table, or a JSON line (default: text)"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="what ends it: a table, or a JSON line (default: text)",
     )
 
 
 def _add_annotate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a text a line; - is standard input (default: -)")
+    parser.add_argument(
+        "file", nargs="?", default="-", metavar="FILE", help="a text a line; - is standard input (default: -)"
+    )
     parser.add_argument(
         "--input",
         choices=("auto", "text", "jsonl"),
@@ -109,7 +114,7 @@ def _add_annotate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=("jsonl", "table", "text"),
-        help="JSON lines, a table of entities, or the text with its entities marked (default: text on a terminal, else jsonl)",
+        help="JSON lines, a table of entities, or marked text (default: text on a terminal, else jsonl)",
     )
     parser.add_argument(
         "--text-fields", default="text", metavar="NAMES", help="fields of a JSON object to annotate (default: text)"
@@ -119,10 +124,16 @@ def _add_annotate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="gold: JSON lines, or CoNLL with BIO, BMES or BIOES")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="gold: JSON lines, or CoNLL with BIO, BMES or BIOES"
+    )
     for name, whose in (("--map", "gold"), ("--map-predicted", "predicted")):
         parser.add_argument(
-            name, action="append", default=[], metavar="FROM=TO", help=f"rename a {whose} type; may be repeated (default: none)"
+            name,
+            action="append",
+            default=[],
+            metavar="FROM=TO",
+            help=f"rename a {whose} type; may be repeated (default: none)",
         )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
     _add_model(parser)
@@ -134,16 +145,22 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("destination", type=Path, metavar="DST", help="serving directory to make")
     parser.add_argument("--name", metavar="NAME", help="name of the model (default: the checkpoint directory's)")
     parser.add_argument("--revision", metavar="NAME", help="its revision (default: start of the weights' sha256)")
-    parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)")
+    parser.add_argument(
+        "--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)"
+    )
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, nargs="?", metavar="DIR", help="serving directory (default: the packaged model)")
+    parser.add_argument(
+        "directory", type=Path, nargs="?", metavar="DIR", help="serving directory (default: the packaged model)"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, metavar="DIRECTORY", help="serving directory (default: the packaged model)")
+    parser.add_argument(
+        "--model", type=Path, metavar="DIRECTORY", help="serving directory (default: the packaged model)"
+    )
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:

@@ -98,9 +98,7 @@ def encode(
     annotated = AnnotatedMessage(
         record_id=name,
         id=name if message.id is None else message.id,
-        source=Source(
-            topic=record.topic, partition=record.partition, offset=record.offset, timestamp=record.timestamp
-        ),
+        source=Source(topic=record.topic, partition=record.partition, offset=record.offset, timestamp=record.timestamp),
         text=message.texts if by_field else next(iter(message.texts.values())),
         entities=entities,
         model=model,
@@ -179,11 +177,11 @@ def _take(members: dict[str, Member], field: str) -> tuple[Member | None, dict[s
     holder = members.get(outer)
     if not dot or holder is None or not isinstance(holder.value, dict):
         return None, members
-    member, rest = _take(read_object(holder.raw_value), inner)
-    if member is None:
+    found, rest = _take(read_object(holder.raw_value), inner)
+    if found is None:
         return None, members
     left = Member(holder.value, holder.raw_key, write_object(rest))
-    return member, {name: left if name == outer else m for name, m in members.items()}
+    return found, {name: left if name == outer else m for name, m in members.items()}
 
 
 def _identity(member: Member | None) -> str | int | None:

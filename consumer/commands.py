@@ -59,7 +59,7 @@ def annotate(arguments: argparse.Namespace) -> int:
     from consumer.offline import BadLine, annotate_lines
 
     fields = tuple(name.strip() for name in arguments.text_fields.split(","))
-    writer = console.annotations(arguments.format)
+    writer = console.line_writer(arguments.format)
     bad = 0
     with _opened(arguments.file) as file:
         for line in annotate_lines(file, _annotator(arguments), fields, arguments.input):
@@ -71,16 +71,16 @@ def annotate(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def eval(arguments: argparse.Namespace) -> int:
+def evaluate(arguments: argparse.Namespace) -> int:
     """`raner-stream eval`."""
-    from nlp.evaluate import evaluate
+    from nlp import evaluate as evaluation
     from nlp.gold import read_gold
 
     gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
     gold = [document for path in arguments.files for document in read_gold(path)]
     predicted = _annotator(arguments).annotate([document.text for document in gold])
     labels = model.read_manifest(arguments.model or model.DEFAULT).types
-    report = evaluate(gold, predicted, labels, gold_names=gold_names, predicted_names=predicted_names)
+    report = evaluation.evaluate(gold, predicted, labels, gold_names=gold_names, predicted_names=predicted_names)
     console.report(report, arguments.format)
     return 0
 
@@ -110,7 +110,7 @@ def model_info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def schema(arguments: argparse.Namespace) -> int:
+def schema(_: argparse.Namespace) -> int:
     """`raner-stream schema`."""
     console.plain(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0

@@ -55,12 +55,12 @@ def marked(text: str, entities: Sequence[tuple[int, int, str]]) -> Text:
     return shown.append(text[done:])
 
 
-def annotations(format: str | None) -> Callable[[Line], None]:
+def line_writer(format: str | None) -> Callable[[Line], None]:
     """Return what writes a line: `jsonl`, `table` or `text`, by default what suits standard output."""
-    format = format or ("text" if _out.is_terminal else "jsonl")
-    if format == "table":
+    chosen = format or ("text" if _out.is_terminal else "jsonl")
+    if chosen == "table":
         plain("line\tfield\tstart\tend\ttype\tscore\ttext")
-    return {"jsonl": _json_line, "table": _rows, "text": _marked_line}[format]
+    return {"jsonl": _json_line, "table": _rows, "text": _marked_line}[chosen]
 
 
 def settings(loaded: Loaded) -> None:
@@ -110,19 +110,21 @@ def report(report: Report, format: str) -> None:
     if format == "json":
         types = {name: _figures(counts) for name, counts in report.types.items()}
         left_out = {"gold": report.gold_left_out, "predicted": report.predicted_left_out}
-        plain(json.dumps({"micro": _figures(report.micro), "types": types, "left_out": left_out}, ensure_ascii=False))
+        told = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
+        plain(json.dumps(told, ensure_ascii=False))
         return
     table = _table("type", "precision", "recall", "F1", "gold", "predicted")
     for column in table.columns[1:]:
         column.justify = "right"
     for name, counts in [*report.types.items(), ("micro", report.micro)]:
         shares = (f"{share * 100:.1f}" for share in (counts.precision, counts.recall, counts.f1))
-        table.add_row(name, *shares, f"{counts.gold:,}", f"{counts.predicted:,}", style="bold" if name == "micro" else "")
+        style = "bold" if name == "micro" else ""
+        table.add_row(name, *shares, f"{counts.gold:,}", f"{counts.predicted:,}", style=style)
     _out.print(table)
-    for side, left_out in (("gold", report.gold_left_out), ("predicted", report.predicted_left_out)):
-        if left_out:
-            told = ", ".join(f"{name} {count:,}" for name, count in left_out.items())
-            _out.print(f"left out, without a counterpart, {side}: {told}")
+    for side, counted in (("gold", report.gold_left_out), ("predicted", report.predicted_left_out)):
+        if counted:
+            names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
+            _out.print(f"left out, without a counterpart, {side}: {names}")
 
 
 @contextmanager
@@ -185,8 +187,10 @@ def demo_summary(summary: Summary) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     _out.print(table)
-    verdict = ("every message is accounted for", "bold green") if summary.complete else ("MESSAGES ARE MISSING", "bold red")
-    _out.print(Text(*verdict))
+    if summary.complete:
+        _out.print(Text("every message is accounted for", "bold green"))
+    else:
+        _out.print(Text("messages are missing, or came out twice", "bold red"))
 
 
 def _json_line(line: Line) -> None:

@@ -24,7 +24,7 @@ class InMemorySource:
         """Whether every record was fetched."""
         return not self._waiting
 
-    def fetch(self, wait_seconds: float) -> Sequence[Record]:
+    def fetch(self, wait_seconds: float) -> Sequence[Record]:  # noqa: ARG002 - nothing to wait for
         """See `Source`."""
         self.fetches += 1
         if None in self._paused:

@@ -71,7 +71,7 @@ def plan(settings: Settings, cap: int, resident: int, token_bytes: int) -> Plan:
         needed = sum(row.bytes for row in fixed) + LEAST_BATCH_TOKENS * token_bytes
         table = "\n".join(f"  {row.name:<46}{row.bytes / MIB:8.1f} MiB" for row in fixed)
         raise SettingsError(
-            f"a memory cap of {cap / MIB:.0f} MiB cannot hold this worker, which needs {needed / MIB:.0f} MiB:\n{table}\n"
+            f"a memory cap of {cap / MIB:.0f} MiB cannot hold this worker, which needs {needed / MIB:.0f}:\n{table}\n"
             f"  {'smallest token batch':<46}{LEAST_BATCH_TOKENS * token_bytes / MIB:8.1f} MiB\n"
             "Raise RANER_MEMORY_CAP, or lower RANER_FETCH_QUEUE, RANER_SEND_QUEUE or RANER_BACKLOG"
         )

@@ -111,10 +111,7 @@ class Worker:
     def _finish(self, ready: Sequence[Message | Outcome]) -> None:
         """Annotate what has to be and deliver everything, in order."""
         annotated = self._processor.annotate([item for item in ready if isinstance(item, Message)])
-        outcomes: list[Outcome] = []
-        for item in ready:
-            outcomes.append(self._next_outcome(annotated) if isinstance(item, Message) else item)
-        self._deliver(outcomes)
+        self._deliver([self._next_outcome(annotated) if isinstance(item, Message) else item for item in ready])
 
     def _next_outcome(self, steps: Iterator[Outcome | None]) -> Outcome:
         for outcome in steps:

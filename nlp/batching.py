@@ -42,9 +42,12 @@ def token_batch(texts: Sequence[str], windows: Sequence[Window], width: int, tok
 
 
 def stitch(batch: TokenBatch, emissions: FloatArray) -> Iterator[tuple[int, FloatArray]]:
-    """Yield (document, emissions (tokens, tags)) for each document of a batch, each row giving the characters it owns."""
+    """Yield (document, emissions (tokens, tags)) per document of a batch, each row giving the characters it owns."""
     rows = zip(batch.windows, emissions, strict=True)
     for document, group in groupby(rows, key=lambda row: row[0].document):
-        yield document, np.concatenate(
-            [row[1 + window.own_start - window.start : 1 + window.own_stop - window.start] for window, row in group]
+        yield (
+            document,
+            np.concatenate(
+                [row[1 + window.own_start - window.start : 1 + window.own_stop - window.start] for window, row in group]
+            ),
         )

@@ -54,7 +54,7 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     Weights come from safetensors, or from a pickle that may hold tensors only (`torch.load(weights_only=True)`).
     """
     if not directory.is_dir():
-        raise CheckpointError(f"{directory} is no directory; expected a RaNER checkpoint with config.json and vocab.txt")
+        raise CheckpointError(f"{directory} is no directory; expected a RaNER checkpoint (config.json, vocab.txt, …)")
     architecture = _architecture(_json(directory / "config.json"), directory / "config.json")
     vocabulary = _vocabulary(directory / "vocab.txt", architecture)
     scheme = Scheme.of(_tags(directory))
@@ -143,10 +143,7 @@ def _tags(directory: Path) -> tuple[str, ...]:
             for section in ("model", "preprocessor")
             for key in ("label2id", "id2label")
         ),
-        *(
-            (f"config.json {key}", _json(directory / "config.json").get(key))
-            for key in ("label2id", "id2label")
-        ),
+        *((f"config.json {key}", _json(directory / "config.json").get(key)) for key in ("label2id", "id2label")),
     )
     for place, mapping in places:
         if mapping:
@@ -182,9 +179,7 @@ def _load(path: Path) -> dict[str, FloatArray]:
             return {name: np.asarray(value, np.float32) for name, value in load_file(path).items()}
         import torch
     except ModuleNotFoundError as error:
-        raise CheckpointError(
-            f"reading {path.name} needs {error.name}: pip install 'raner-stream[convert]'"
-        ) from error
+        raise CheckpointError(f"reading {path.name} needs {error.name}: pip install 'raner-stream[convert]'") from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {name: value.float().numpy() for name, value in state.items()}

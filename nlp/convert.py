@@ -84,7 +84,7 @@ def quantize(weight: FloatArray, *, pair_safe: bool) -> tuple[NDArray[np.int8], 
     return np.rint(weight * scale[:, None]).astype(np.int8), scale
 
 
-class _IdsOnly(TransformerEncoderModelSpec):
+class _IdsOnly(TransformerEncoderModelSpec):  # type: ignore[misc]  # ctranslate2 carries no types
     """An encoder that is given ids, never tokens: it needs no vocabulary, which CTranslate2 would keep in memory."""
 
     def get_vocabulary_size(self) -> int:
@@ -105,7 +105,7 @@ def _write_encoder(checkpoint: Checkpoint, destination: Path) -> None:
     _fill(encoder, checkpoint.tensors)
     spec = _IdsOnly(encoder)
     spec.register_vocabulary(["[UNK]"])
-    spec.config.unk_token = "[UNK]"
+    spec.config.unk_token = "[UNK]"  # noqa: S105 - no password
     spec.config.layer_norm_epsilon = a.layer_norm_epsilon
     spec.validate()
     destination.mkdir()

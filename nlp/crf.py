@@ -76,9 +76,7 @@ class Crf:
         alpha[-1] = 0.0
         return alpha
 
-    def viterbi(
-        self, alphas: Sequence[Scores], emissions: Sequence[Scores]
-    ) -> tuple[list[Scores], list[Backpointers]]:
+    def viterbi(self, alphas: Sequence[Scores], emissions: Sequence[Scores]) -> tuple[list[Scores], list[Backpointers]]:
         """Take several texts forward at once, each from its `alphas[i]` (tags + 1,) over `emissions[i]` (n, tags + 1).
 
         Returns the scores after the last token and, per token, the best predecessor of every tag (n, tags + 1). A text
@@ -167,7 +165,8 @@ class Crf:
         weights[:n] = np.exp(place.emissions - peaks[:, None])
         moves = np.full(steps, _ANY, np.intp)
         if place.label is not None:
-            opens = [o and l == place.label for o, l in zip(self.scheme.opens, self.scheme.labels, strict=True)]
+            labels = zip(self.scheme.opens, self.scheme.labels, strict=True)
+            opens = [opening and label == place.label for opening, label in labels]
             weights[place.start] *= [*opens, False]
             moves[place.start + 1 : place.stop] = _CONTINUE
             moves[place.stop] = _LEAVE

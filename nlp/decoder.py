@@ -69,9 +69,7 @@ class Decoder:
     def _decide(self, piece: Piece, alpha: Scores, pointers: Backpointers) -> None:
         decoding = piece.decoding
         decoding.alpha = alpha
-        tags, decoding.pointers = self._crf.decided(
-            np.concatenate([decoding.pointers, pointers]), ended=piece.last
-        )
+        tags, decoding.pointers = self._crf.decided(np.concatenate([decoding.pointers, pointers]), ended=piece.last)
         decoding.tags += tags[:-1] if piece.last else tags  # the last is the edge behind the text
         after = NEIGHBOURHOOD if piece.last else 0
         decoding.emissions = np.concatenate([decoding.emissions, self._crf.padded(piece.emissions, 0, after)])

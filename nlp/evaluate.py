@@ -68,9 +68,7 @@ def evaluate(
     shared = sorted(set(wanted) & possible)
     types = {name: Counts(wanted[name], found[name], correct[name]) for name in shared}
     return Report(
-        micro=Counts(*(sum(column) for column in zip(*((c.gold, c.predicted, c.correct) for c in types.values()))))
-        if types
-        else Counts(0, 0, 0),
+        micro=Counts(*(sum(counts[name] for name in types) for counts in (wanted, found, correct))),
         types=types,
         gold_left_out={name: count for name, count in sorted(wanted.items()) if name not in types},
         predicted_left_out={name: count for name, count in sorted(found.items()) if name not in types},

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nlp.errors import LabelError
 
 OUTSIDE = "O"
+_SHOWN = 8  # tags that an error names
 _PREFIXES = {"B": "B", "I": "I", "M": "I", "E": "E", "S": "S"}  # BMES writes M for I
 
 
@@ -72,7 +73,7 @@ class Scheme:
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Split `B-PER` into (`B`, `PER`) and `O` into (`O`, ``), with BMES's M read as I; raise `LabelError` for others."""
+    """Split `B-PER` into (`B`, `PER`) and `O` into (`O`, ``), reading BMES's M as I; raise `LabelError` for others."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, separator, label = tag.partition("-")
@@ -101,4 +102,4 @@ def gold_spans(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def _shown(tags: Sequence[str]) -> str:
-    return ", ".join(tags[:8]) + (", …" if len(tags) > 8 else "")
+    return ", ".join([*tags[:_SHOWN], "…"] if len(tags) > _SHOWN else tags)

@@ -56,13 +56,13 @@ class Manifest:
 
     @property
     def token_bytes(self) -> int:
-        """Bytes that a padded token of a batch takes while the engine works on it, by the measurements in the README."""
+        """Bytes that a padded token of a batch takes in the engine, by the measurements in `nlp/README.md`."""
         return 24 * self.intermediate
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The arrays behind the encoder: `weight` (tags, hidden), `bias`, `start`, `end` (tags,), `transitions` (tags, tags)."""
+    """The arrays behind the encoder: `weight` (tags, hidden), `transitions` (tags, tags), the others (tags,)."""
 
     weight: FloatArray
     bias: FloatArray
@@ -103,8 +103,8 @@ def verify(directory: Path, manifest: Manifest) -> None:
             raise ModelError(f"{path} is missing; {MANIFEST} lists it: convert or install the model again")
         if (found := sha256(path)) != expected:
             raise ModelError(
-                f"{path} has digest {found[:12]}…, {MANIFEST} says {expected[:12]}…: the file was changed or cut short; "
-                "convert or install the model again"
+                f"{path} has digest {found[:12]}…, {MANIFEST} says {expected[:12]}…: "
+                "the file was changed or cut short; convert or install the model again"
             )
     if unlisted := {f"{ENCODER}/model.bin", HEAD, VOCABULARY} - set(manifest.files):
         raise ModelError(f"{directory / MANIFEST} lists no {', '.join(sorted(unlisted))}; convert the model again")

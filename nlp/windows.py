@@ -17,6 +17,5 @@ def windows(document: int, length: int, size: int, overlap: int) -> list[Window]
     starts = range(0, max(length - overlap, 1), step) if length else range(0)
     borders = [0, *(start + (overlap + 1) // 2 for start in starts[1:]), length]
     return [
-        Window(document, start, min(start + size, length), borders[i], borders[i + 1])
-        for i, start in enumerate(starts)
+        Window(document, start, min(start + size, length), borders[i], borders[i + 1]) for i, start in enumerate(starts)
     ]

@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-SCHEMA_VERSION = "1.0"
-
 RawObject = Annotated[str, WithJsonSchema({"type": "object", "additionalProperties": True})]
 """A JSON object as it was written, never parsed and written again, so that nothing in it can change."""
 
@@ -24,7 +22,7 @@ class Source(_Part):
     topic: str
     partition: int
     offset: int
-    timestamp: int | None = Field(description="Kafka's timestamp of the record, in milliseconds since 1970; null if none")
+    timestamp: int | None = Field(description="Kafka's timestamp of the record, in milliseconds since 1970")
 
 
 class Entity(_Part):
@@ -64,7 +62,7 @@ class AnnotatedMessage(_Part):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.0"] = "1.0"
     record_id: str = Field(description="digest of topic, partition, offset and timestamp: drop doubles by it")
     id: str | int = Field(description="the message's own id, else the record_id")
     source: Source
@@ -91,6 +89,6 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the annotated message."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:raner-stream:annotated-message:{SCHEMA_VERSION}",
+        "$id": "urn:raner-stream:annotated-message:1.0",
         **AnnotatedMessage.model_json_schema(mode="serialization"),
     }

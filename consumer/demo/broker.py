@@ -53,8 +53,9 @@ def serve(topics: dict[str, int]) -> None:
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
     error = ctypes.create_string_buffer(512)
     configuration = ctypes.c_void_p(library.rd_kafka_conf_new())
-    library.rd_kafka_conf_set(configuration, b"log_level", b"3", error, ctypes.c_size_t(len(error)))  # it needs no servers
-    client = library.rd_kafka_new(_PRODUCER, configuration, error, ctypes.c_size_t(len(error)))
+    size = ctypes.c_size_t(len(error))
+    library.rd_kafka_conf_set(configuration, b"log_level", b"3", error, size)  # it misses servers that it does not need
+    client = library.rd_kafka_new(_PRODUCER, configuration, error, size)
     if not client:
         raise DemoFailed(f"the embedded broker could not be made: {error.value.decode()}")
     cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(ctypes.c_void_p(client), 1))

@@ -1,4 +1,4 @@
-"""Runs the demo: an embedded broker, a feed, the real worker in a process of its own, and an account of what came out."""
+"""Runs the demo: an embedded broker, a feed, the real worker in a process of its own, and an account of it all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
-from http.client import HTTPException
 from urllib.request import urlopen
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from consumer.demo.broker import EmbeddedBroker
 from consumer.demo.feed import MAX_CHARS, FeedMessage, messages
 from consumer.errors import DemoFailed
+from consumer.kafka.source import headers_of
 
 INPUT, OUTPUT, DEAD_LETTERS = "messages", "annotated", "dead-letters"
 _PARTITIONS = 4
@@ -106,9 +107,7 @@ def run_demo(show: Show, count: int | None = None, model: Path | None = None) ->
 
 def _feed_and_read(servers: str, feed: tuple[FeedMessage, ...], show: Show, check: Callable[[], None]) -> Account:
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 5})
-    consumer = Consumer(
-        {"bootstrap.servers": servers, "group.id": "demo-reader", "fetch.wait.max.ms": _FETCH_WAIT}
-    )
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "demo-reader", "fetch.wait.max.ms": _FETCH_WAIT})
     partitions = [(OUTPUT, number) for number in range(_PARTITIONS)] + [(DEAD_LETTERS, 0)]
     consumer.assign([TopicPartition(topic, number, 0) for topic, number in partitions])
     account, waiting, heard = Account(), deque(feed), time.monotonic()
@@ -124,19 +123,20 @@ def _feed_and_read(servers: str, feed: tuple[FeedMessage, ...], show: Show, chec
             show.progress(account.messages, len(feed))
             check()
             if time.monotonic() - heard > _SILENCE_SECONDS:
-                raise DemoFailed(f"nothing came out for {_SILENCE_SECONDS:.0f} s, {account.messages} of {len(feed)} did")
+                seen = f"{account.messages} of {len(feed)} messages"
+                raise DemoFailed(f"nothing came out for {_SILENCE_SECONDS:.0f} s, after {seen}")
     finally:
         consumer.close()
     return account
 
 
 def _enter(account: Account, message: Message, show: Show) -> None:
-    if message.error():
-        raise DemoFailed(f"reading {message.topic()}: {message.error().str()}")
+    if error := message.error():
+        raise DemoFailed(f"reading {message.topic()}: {error.str()}")
     account.last = time.time()
     account.first = account.first or account.last
     if message.topic() == DEAD_LETTERS:
-        headers = {name: (value or b"").decode() for name, value in message.headers() or ()}
+        headers = {name: (value or b"").decode() for name, value in headers_of(message)}
         account.dead_letters[headers["raner.reason"]] += 1
         account.latencies.append(account.last - int(headers["raner.source.timestamp"]) / 1000)
         show.dead_letter(headers["raner.reason"], headers["raner.error"])

@@ -133,7 +133,7 @@ def patiently(call: Callable[[], T], waiting: Callable[[], None]) -> T:
     def run() -> None:
         try:
             results.append(call())
-        except BaseException as error:  # handed over to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - handed over to the caller's thread
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -148,7 +148,7 @@ def patiently(call: Callable[[], T], waiting: Callable[[], None]) -> T:
     return results[0]
 
 
-def _made(client: Callable[[Mapping[str, Any]], T], properties: Mapping[str, Any], connection: Connection) -> T:
+def _made(client: Callable[[dict[str, Any]], T], properties: Mapping[str, Any], connection: Connection) -> T:
     callbacks = {
         "error_cb": connection.on_error,
         "stats_cb": connection.on_statistics,

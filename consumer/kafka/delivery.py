@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -88,7 +89,7 @@ class AtLeastOnceDelivery:
         dead = outcome.reason is not None
         record = outcome.record
         # A dead letter takes the time it was written: the record's own may be what the broker refused.
-        stamp = {} if dead or record.timestamp is None else {"timestamp": record.timestamp}
+        stamp: dict[str, Any] = {} if dead or record.timestamp is None else {"timestamp": record.timestamp}
         while True:
             try:
                 self._producer.produce(
@@ -120,7 +121,7 @@ class AtLeastOnceDelivery:
             return
         call = partial(self._consumer.commit, offsets=offsets, asynchronous=False)
         try:
-            results = patiently(call, self._waiting)
+            results: Any = patiently(call, self._waiting)
         except KafkaException as error:
             self._commit_failed(error.args[0])
             return
@@ -145,5 +146,3 @@ class AtLeastOnceDelivery:
 def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:
     if error is not None:
         errors[number] = error
-
-

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
 
 from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless
 from consumer.metrics import Metrics
-from consumer.records import Partition, Record
+from consumer.records import Headers, Partition, Record
 from consumer.settings import Settings
 
 _BROKER_SECONDS = 10.0
@@ -92,10 +93,10 @@ class KafkaSource:
                 consumer.assign(partitions)
             consumer.pause(partitions)
 
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._forget("revoked", partitions)
 
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = False
         self._forget("lost", partitions)
 
@@ -117,7 +118,7 @@ class KafkaSource:
     def _mend(self, message: Message, error: KafkaError) -> None:
         """Deal with an error that `poll` returned in place of a record."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._start_over((message.topic(), message.partition()), message.offset())
+            self._start_over(_place_of(message), message.offset())
         elif hopeless(error):
             raise failed(error, f"reading {message.topic() or self._settings.input_topic}")
         else:  # a topic not there yet, a broker away: librdkafka tries again
@@ -153,14 +154,30 @@ def _place(partition: TopicPartition) -> Partition:
     return partition.topic, partition.partition
 
 
+def _place_of(message: Message) -> Partition:
+    topic, partition = message.topic(), message.partition()
+    assert topic is not None, "only errors of the whole client come without a place"
+    assert partition is not None, "only errors of the whole client come without a place"
+    return topic, partition
+
+
 def _record(message: Message) -> Record:
     kind, timestamp = message.timestamp()
+    topic, partition = _place_of(message)
+    offset = message.offset()
+    assert offset is not None, "only errors come without an offset"
     return Record(
-        topic=message.topic(),
-        partition=message.partition(),
-        offset=message.offset(),
+        topic=topic,
+        partition=partition,
+        offset=offset,
         timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
         key=message.key(),
         value=message.value(),
-        headers=tuple(message.headers() or ()),
+        headers=headers_of(message),
     )
+
+
+def headers_of(message: Message) -> Headers:
+    """Return a message's headers, in order; a name may occur twice and a value may be missing."""
+    headers: Any = message.headers() or ()
+    return tuple(headers)

@@ -18,7 +18,7 @@ class CT2Engine:
     """
 
     def __init__(self, encoder: Path, weight: FloatArray, bias: FloatArray, *, threads: int) -> None:
-        """`encoder` is CTranslate2's model directory; `weight` has shape (tags, hidden), `bias` (tags,)."""
+        """Load CTranslate2's model directory `encoder`; the head has `weight` (tags, hidden) and `bias` (tags,)."""
         self._encoder = ctranslate2.Encoder(str(encoder), device="cpu", compute_type="int8", intra_threads=threads)
         self._weight = np.ascontiguousarray(weight.T)  # (hidden, tags)
         self._bias = bias
