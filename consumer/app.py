@@ -17,11 +17,11 @@ from consumer import http, logs, memory
 from consumer.codec import Format
 from consumer.errors import DrainExpired, SettingsError
 from consumer.health import Health, Shutdown
-from consumer.kafka.clients import Connection, make_consumer, make_producer, patiently
+from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes, patiently
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.source import KafkaSource
 from consumer.metrics import Metrics
-from consumer.processor import Processor
+from consumer.processor import Processor, Wire
 from consumer.settings import Settings
 from consumer.worker import Limits, Worker
 from nlp import model
@@ -167,8 +167,11 @@ def build_worker(
     processor = Processor(
         core.annotator,
         Format(fields, settings.max_chars),
-        Model(name=manifest.name, revision=manifest.revision, digest=manifest.digest),
-        version(DISTRIBUTION),
+        Wire(
+            Model(name=manifest.name, revision=manifest.revision, digest=manifest.digest),
+            version(DISTRIBUTION),
+            max_message_bytes(settings),
+        ),
         metrics,
         time.monotonic,
     )

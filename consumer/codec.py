@@ -47,7 +47,6 @@ class Rejected:
     record: Record
     reason: Reason
     error: str
-    stage: str = "decode"
 
 
 def decode(record: Record, format: Format) -> Message | Rejected:

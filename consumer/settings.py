@@ -90,7 +90,7 @@ class Settings(BaseModel):
     long_chars: int = _setting(
         4_000, ge=1, unit="characters", help="from here on a text is worked on between the others"
     )
-    batch_records: int = _setting(256, ge=1, unit="records", help="records taken at once, at most")
+    batch_records: int = _setting(64, ge=1, unit="records", help="records taken at once, at most")
     batch_bytes: Size = _setting(64 * 1024, ge=1, unit="bytes", help="bytes taken at once, by which a batch ends")
 
     memory_cap: Size = _setting(0, ge=0, unit="bytes", help="resident memory never to be passed; 0 takes the cgroup's")

@@ -8,7 +8,7 @@ from nlp.batching import SPECIAL_TOKENS, by_width, stitch, token_batch
 from nlp.crf import Crf
 from nlp.decoder import Decoder, Decoding, Piece
 from nlp.tokenizer import Tokenizer
-from nlp.types import Engine, Span, TokenBatch, Window
+from nlp.types import Engine, Found, Span, TokenBatch, Window
 from nlp.windows import windows
 
 DEFAULT_WINDOW = 126
@@ -40,15 +40,15 @@ class Annotator:
     def annotate(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return the spans of every text, in order, never overlapping."""
         results: list[list[Span]] = [[] for _ in texts]
-        for finished in self.iter_annotate(texts):
-            for document, spans in finished:
-                results[document] = spans
+        for step in self.iter_annotate(texts):
+            for found in step:
+                results[found.document] += found.spans
         return results
 
-    def iter_annotate(self, texts: Sequence[str]) -> Iterator[list[tuple[int, list[Span]]]]:
-        """Hand control back after every token batch, with (index, spans) of the texts that it finished, if any."""
+    def iter_annotate(self, texts: Sequence[str]) -> Iterator[list[Found]]:
+        """Hand control back after every token batch, with what it brought to light in each of its texts."""
         cut = [self.windows(document, text) for document, text in enumerate(texts)]
-        yield [(document, []) for document, its in enumerate(cut) if not its]
+        yield [Found(document, [], last=True) for document, its in enumerate(cut) if not its]
         decodings: dict[int, Decoding] = {}
         for batch in self._batches(texts, [window for its in cut for window in its]):
             pieces = {}
@@ -59,7 +59,10 @@ class Annotator:
                 last = ends[document] == len(texts[document])
                 pieces[document] = Piece(decodings[document], emissions, last)
             self._decoder.advance(list(pieces.values()))
-            yield [(document, decodings.pop(document).spans) for document, piece in pieces.items() if piece.last]
+            yield [Found(document, piece.decoding.take_spans(), piece.last) for document, piece in pieces.items()]
+            for document, piece in pieces.items():
+                if piece.last:
+                    del decodings[document]
 
     def windows(self, document: int, text: str) -> list[Window]:
         """Return the windows that a text is read in."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nlp.crf import NEIGHBOURHOOD, Backpointers, Crf, Place, Scores
+from nlp.labels import MAX_SPAN
 from nlp.types import FloatArray, Span
 
 
@@ -24,6 +25,11 @@ class Decoding:
     tags: list[int] = field(default_factory=list)
     origin: int = 0
     spans: list[Span] = field(default_factory=list)
+
+    def take_spans(self) -> list[Span]:
+        """Return the spans found since the last call."""
+        spans, self.spans = self.spans, []
+        return spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,10 @@ class Decoder:
         """Return the spans whose end and neighbourhood are known, and let go of what lies before the rest."""
         decoding, settled = piece.decoding, []
         keep = len(decoding.tags)
-        for start, end, label in self._crf.scheme.spans(np.array(decoding.tags, np.int8)):
+        for start, end, label in self._crf.scheme.runs(np.array(decoding.tags, np.int8)):
             stop = end + 2 * NEIGHBOURHOOD
+            if end - start > MAX_SPAN:
+                continue  # no span; if it goes on, the tags to come continue nothing, and open nothing
             ended = piece.last or end < len(decoding.tags)
             if not ended or stop > len(decoding.emissions):
                 keep = start

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from nlp.errors import LabelError
 
 OUTSIDE = "O"
+MAX_SPAN = 512
+"""Characters of the longest span. A longer run of tags is no name but repeated text, and names nothing."""
 _SHOWN = 8  # tags that an error names
 _PREFIXES = {"B": "B", "I": "I", "M": "I", "E": "E", "S": "S"}  # BMES writes M for I
 
@@ -20,7 +22,7 @@ class Scheme:
     """The tags of a model in the order of its head, and the rules that turn a sequence of them into spans.
 
     A span begins at a B or S, goes on while `continues`, and ends before the first tag that does not: an O, another
-    label, a new beginning. An I or E that continues nothing opens nothing.
+    label, a new beginning. An I or E that continues nothing opens nothing, and a run over `MAX_SPAN` is no span.
     """
 
     tags: tuple[str, ...]
@@ -56,6 +58,11 @@ class Scheme:
 
     def spans(self, tags: NDArray[np.int8]) -> list[tuple[int, int, str]]:
         """Return (start, end, label) of every span in a sequence of tag indices, shape (tokens,), in order."""
+        runs = self.runs(tags)
+        return [(start, end, label) for start, end, label in runs if end - start <= MAX_SPAN]
+
+    def runs(self, tags: NDArray[np.int8]) -> list[tuple[int, int, str]]:
+        """Return the same as `spans`, those over `MAX_SPAN` included."""
         found: list[tuple[int, int, str]] = []
         start = end = previous = -1
         for i in np.flatnonzero(tags != self.outside).tolist():

@@ -26,6 +26,15 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The next spans of the `document`-th text; `last` when there are no more to come."""
+
+    document: int
+    spans: list[Span]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The characters `[start, stop)` of a document, of which `[own_start, own_stop)` take their emissions from here."""
 

@@ -19,6 +19,7 @@ from consumer.settings import Settings, kafka_properties
 T = TypeVar("T")
 STATISTICS_MILLISECONDS = 5_000
 _WAIT_SECONDS = 0.2
+_MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
 _HOPELESS = {
     KafkaError._AUTHENTICATION,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -54,7 +55,11 @@ class Connection:
         for topic in statistics["topics"].values():
             for number, partition in topic["partitions"].items():
                 if partition.get("consumer_lag", -1) >= 0:
-                    self._metrics.lag.labels(topic["topic"], number).set(partition["consumer_lag"])
+                    self.on_lag((topic["topic"], int(number)), partition["consumer_lag"])
+
+    def on_lag(self, partition: Partition, records: int) -> None:
+        """Note how far a partition is behind its end."""
+        self._metrics.lag.labels(partition[0], str(partition[1])).set(records)
 
     def forget_lag(self, partitions: Iterable[Partition]) -> None:
         """Stop exporting the lag of partitions that another worker has now."""
@@ -103,6 +108,11 @@ def producer_properties(settings: Settings) -> dict[str, Any]:
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "producer"),
     }
+
+
+def max_message_bytes(settings: Settings) -> int:
+    """Return the largest message that the producer takes."""
+    return int(producer_properties(settings).get("message.max.bytes", _MAX_MESSAGE_BYTES))
 
 
 def make_consumer(settings: Settings, connection: Connection) -> Consumer:

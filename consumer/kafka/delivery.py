@@ -131,6 +131,9 @@ class AtLeastOnceDelivery:
         for place in [place for place in self._done if place not in blocked]:
             del self._done[place]
         self._metrics.commits.labels("ok").inc()
+        for partition in offsets:
+            _, end = self._consumer.get_watermark_offsets(partition, cached=True)
+            self._connection.on_lag((partition.topic, partition.partition), max(0, end - partition.offset))
         self._untold |= {f"{partition.topic}[{partition.partition}]": partition.offset for partition in offsets}
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self.tell()
