@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from ctranslate2.specs import Activation, EmbeddingsMerge, TransformerEncoderModelSpec, TransformerEncoderSpec
@@ -35,37 +36,30 @@ def convert(
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise ModelError(f"{destination} exists and is not empty; name a new directory")
     checkpoint = read_checkpoint(source)
-    destination.mkdir(parents=True, exist_ok=True)
-    _write_encoder(checkpoint, destination / model.ENCODER)
-    tensors = checkpoint.tensors
-    np.savez(
-        destination / model.HEAD,
-        weight=tensors["linear.weight"],
-        bias=tensors["linear.bias"],
-        start=tensors["crf.start_transitions"],
-        end=tensors["crf.end_transitions"],
-        transitions=tensors["crf.transitions"],
-    )
-    (destination / model.VOCABULARY).write_text("".join(f"{token}\n" for token in checkpoint.vocabulary), "utf-8")
-    a = checkpoint.architecture
-    manifest = model.Manifest(
-        name=name or source.resolve().name,
-        revision=revision or model.sha256(checkpoint.weights_file)[:12],
-        labels=checkpoint.scheme.tags,
-        max_length=checkpoint.max_length,
-        lower_case=checkpoint.lower_case,
-        strip_accents=checkpoint.strip_accents,
-        quantization="int8",
-        scale="pair-safe",
-        layers=a.layers,
-        hidden=a.hidden,
-        heads=a.heads,
-        intermediate=a.intermediate,
-        source=origin or source.resolve().name,
-        licence=licence or "not stated",
-        files=model.digests(destination),
-    )
-    model.write_manifest(destination, manifest)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as directory:
+        made = Path(directory) / "model"  # moved when it is whole: what breaks off leaves nothing behind
+        _write_files(checkpoint, made)
+        a = checkpoint.architecture
+        manifest = model.Manifest(
+            name=name or source.resolve().name,
+            revision=revision or model.sha256(checkpoint.weights_file)[:12],
+            labels=checkpoint.scheme.tags,
+            max_length=checkpoint.max_length,
+            lower_case=checkpoint.lower_case,
+            strip_accents=checkpoint.strip_accents,
+            quantization="int8",
+            scale="pair-safe",
+            layers=a.layers,
+            hidden=a.hidden,
+            heads=a.heads,
+            intermediate=a.intermediate,
+            source=origin or source.resolve().name,
+            licence=licence or "not stated",
+            files=model.digests(made),
+        )
+        model.write_manifest(made, manifest)
+        made.replace(destination)
     return manifest
 
 
@@ -82,6 +76,21 @@ def quantize(weight: FloatArray, *, pair_safe: bool) -> tuple[NDArray[np.int8], 
         peak = np.maximum(peak, sums.max(1))
     scale = (127.0 / np.where(peak == 0, 127.0, peak)).astype(np.float32)
     return np.rint(weight * scale[:, None]).astype(np.int8), scale
+
+
+def _write_files(checkpoint: Checkpoint, directory: Path) -> None:
+    directory.mkdir()
+    _write_encoder(checkpoint, directory / model.ENCODER)
+    tensors = checkpoint.tensors
+    np.savez(
+        directory / model.HEAD,
+        weight=tensors["linear.weight"],
+        bias=tensors["linear.bias"],
+        start=tensors["crf.start_transitions"],
+        end=tensors["crf.end_transitions"],
+        transitions=tensors["crf.transitions"],
+    )
+    (directory / model.VOCABULARY).write_text("".join(f"{token}\n" for token in checkpoint.vocabulary), "utf-8")
 
 
 class _IdsOnly(TransformerEncoderModelSpec):  # type: ignore[misc]  # ctranslate2 carries no types

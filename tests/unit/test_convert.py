@@ -1,0 +1,166 @@
+import json
+
+import numpy as np
+import pytest
+from checkpoints import SMALL, TAGS, VOCABULARY, random_tensors, renamed, write_checkpoint
+from reference import emissions
+
+import nlp
+from nlp import model
+from nlp.batching import token_batch
+from nlp.checkpoint import read_checkpoint
+from nlp.convert import convert, quantize
+from nlp.errors import CheckpointError, LabelError, ModelError
+from nlp.windows import windows
+
+
+def test_a_converted_checkpoint_scores_like_the_network_it_was_made_from(tmp_path):
+    tensors = random_tensors()
+    convert(write_checkpoint(tmp_path / "checkpoint", tensors), tmp_path / "served")
+    annotator = nlp.load(tmp_path / "served", window=60, overlap=10)
+    text = "王小明在北京读书，abc中国人。"
+    batch = token_batch([text], windows(0, len(text), 60, 10), 32, annotator._tokenizer)
+    ids = batch.ids[0, : batch.lengths[0]].tolist()
+    assert ids == [VOCABULARY.index(token) for token in ("[CLS]", *text, "[SEP]")]
+    served = annotator._engine.emissions(batch)[0, : len(ids)]
+    expected = emissions(tensors, SMALL, ids)
+    assert np.corrcoef(served.ravel(), expected.ravel())[0, 1] > 0.999
+    assert np.sqrt(np.mean((served - expected) ** 2)) < 0.04 * expected.std()
+
+
+def test_the_manifest_says_what_was_converted(tmp_path):
+    source = write_checkpoint(tmp_path / "some-raner")
+    manifest = convert(source, tmp_path / "served", revision="r1", licence="MIT")
+    assert manifest == model.read_manifest(tmp_path / "served")
+    assert (manifest.name, manifest.revision, manifest.licence) == ("some-raner", "r1", "MIT")
+    assert (manifest.labels, manifest.max_length, manifest.scale) == (TAGS, SMALL.positions, "pair-safe")
+    assert set(manifest.files) == {
+        "encoder/config.json", "encoder/model.bin", "encoder/vocabulary.json", "head.npz", "vocab.txt"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: f"head.{name}" if name.startswith(("linear", "crf")) else name,
+        lambda name: name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"),
+    ],
+)
+def test_other_spellings_of_the_keys_are_read_the_same(tmp_path, rename):
+    plain = convert(write_checkpoint(tmp_path / "plain"), tmp_path / "a")
+    other = convert(write_checkpoint(tmp_path / "other", renamed(random_tensors(), rename)), tmp_path / "b")
+    assert plain.digest == other.digest
+
+
+def test_labels_are_looked_up_in_modelscopes_order(tmp_path):
+    directory = write_checkpoint(tmp_path / "checkpoint", label2id={"O": 0})
+    assert read_checkpoint(directory).scheme.tags == TAGS
+    others = ("O", "B-LOC", "I-LOC", "E-LOC", "S-LOC")
+    (directory / "label_mapping.json").write_text(json.dumps({tag: i for i, tag in enumerate(others)}))
+    assert read_checkpoint(directory).scheme.tags == others
+    (directory / "label_mapping.json").unlink()
+    (directory / "configuration.json").unlink()
+    config = json.loads((directory / "config.json").read_text())
+    config |= {"label2id": None, "id2label": {str(i): tag for i, tag in enumerate(others)}}
+    (directory / "config.json").write_text(json.dumps(config))
+    assert read_checkpoint(directory).scheme.tags == others
+
+
+def test_pair_safe_weights_never_overflow_sixteen_bits():
+    weights = np.random.default_rng(0).normal(0, 1, (50, 64)).astype(np.float32)
+    weights[0, :2] = 3.0
+    integers, scale = quantize(weights, pair_safe=True)
+    pairs = integers.astype(int).reshape(50, -1, 2)
+    same_sign = np.sign(pairs[..., 0]) == np.sign(pairs[..., 1])
+    assert (np.abs(pairs).sum(2)[same_sign] * 255).max() <= 32767
+    assert np.abs(integers / scale[:, None] - weights).max() <= (0.5 / scale).max() * 1.001
+    plain, _ = quantize(weights, pair_safe=False)
+    assert np.abs(plain.astype(int).reshape(50, -1, 2)).sum(2).max() * 255 > 32767
+
+
+def test_rows_of_zeros_stay_zeros():
+    integers, scale = quantize(np.zeros((2, 4), np.float32), pair_safe=True)
+    assert not integers.any()
+    assert np.isfinite(scale).all()
+
+
+def without(tensors, name):
+    return {key: value for key, value in tensors.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "told"),
+    [
+        (without(random_tensors(), "crf.transitions"), "lacks crf.transitions and 0 more"),
+        (renamed(random_tensors(), lambda n: n.replace("encoder.", "bert.", 1)), r"it holds 42 \(bert\.\*, crf\.\*"),
+        (random_tensors() | {"linear.bias": np.zeros(9, np.float32)}, r"linear.bias has shape \(9,\); expected \(5,\)"),
+        (random_tensors() | {"linear.bias": np.full(5, np.nan, np.float32)}, "linear.bias holds values .* not finite"),
+    ],
+)
+def test_weights_that_are_not_raners_are_refused_by_name(tmp_path, tensors, told):
+    with pytest.raises(CheckpointError, match=told):
+        read_checkpoint(write_checkpoint(tmp_path / "checkpoint", tensors))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_type": "xlm-roberta"}, "model_type is 'xlm-roberta'"),
+        ({"position_embedding_type": "relative_key"}, "relative_key"),
+        ({"hidden_size": None}, "no whole number for hidden_size"),
+        ({"hidden_size": 48}, r"has shape .*32.*; expected .*48"),
+        ({"vocab_size": 3}, "has 20 tokens; config.json says 3"),
+    ],
+)
+def test_a_foreign_configuration_is_refused_by_name(tmp_path, changes, told):
+    with pytest.raises(CheckpointError, match=told):
+        read_checkpoint(write_checkpoint(tmp_path / "checkpoint", **changes))
+
+
+def test_an_activation_that_the_engine_lacks_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="hidden_act is 'mish'"):
+        convert(write_checkpoint(tmp_path / "checkpoint", hidden_act="mish"), tmp_path / "served")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_label_set_that_is_no_scheme_is_refused(tmp_path):
+    with pytest.raises(LabelError, match="'positive' is no tag"):
+        read_checkpoint(write_checkpoint(tmp_path / "checkpoint", tags=("O", "positive", "b", "c", "d")))
+
+
+@pytest.mark.parametrize("missing", ["config.json", "vocab.txt"])
+def test_a_missing_file_is_named(tmp_path, missing):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    (directory / missing).unlink()
+    with pytest.raises(CheckpointError, match=f"{missing} is missing"):
+        read_checkpoint(directory)
+
+
+def test_missing_weights_and_labels_are_named(tmp_path):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    (directory / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"holds no weights .*found: config.json, configuration.json, vocab.txt"):
+        read_checkpoint(directory)
+    (directory / "configuration.json").unlink()
+    with pytest.raises(CheckpointError, match="names no labels"):
+        read_checkpoint(directory)
+
+
+def test_a_directory_that_is_none_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="is no directory"):
+        read_checkpoint(tmp_path / "nowhere")
+
+
+def test_nothing_is_written_over(tmp_path):
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "precious").write_text("x")
+    with pytest.raises(ModelError, match="exists and is not empty"):
+        convert(write_checkpoint(tmp_path / "checkpoint"), tmp_path / "served")
+
+
+def test_a_refused_checkpoint_leaves_nothing_behind(tmp_path):
+    with pytest.raises(CheckpointError):
+        convert(
+            write_checkpoint(tmp_path / "checkpoint", without(random_tensors(), "linear.bias")), tmp_path / "served"
+        )
+    assert not (tmp_path / "served").exists()

@@ -1,0 +1,95 @@
+import pytest
+
+from nlp.errors import GoldError
+from nlp.evaluate import evaluate
+from nlp.gold import Gold, read_gold
+from nlp.types import Span
+
+
+def written(tmp_path, text):
+    path = tmp_path / "gold"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_json_lines_are_read(tmp_path):
+    first = '{"text": "王小明在北京", "entities": [{"start": 0, "end": 3, "type": "PER"}]}'
+    lines = f'{first}\n\n{{"text": "", "entities": []}}\n'
+    assert read_gold(written(tmp_path, lines)) == [
+        Gold("王小明在北京", frozenset({(0, 3, "PER")})),
+        Gold("", frozenset()),
+    ]
+
+
+@pytest.mark.parametrize("tags", ["B-PER I-PER I-PER O B-LOC I-LOC", "B-PER M-PER E-PER O B-LOC E-LOC"])
+@pytest.mark.parametrize("separator", [" ", "\t", " x y "])
+def test_conll_columns_are_read(tmp_path, tags, separator):
+    lines = "".join(f"{c}{separator}{tag}\n" for c, tag in zip("王小明在北京", tags.split(), strict=True))
+    gold = read_gold(written(tmp_path, f"# sent_id = 1\n{lines}\n人 O\n"))
+    assert gold == [Gold("王小明在北京", frozenset({(0, 3, "PER"), (4, 6, "LOC")})), Gold("人", frozenset())]
+
+
+def test_tokens_of_several_characters_and_blanks_keep_their_offsets(tmp_path):
+    gold = read_gold(written(tmp_path, "iPhone O\n\u3000 O\n王 B-PER\n# O\n"))
+    assert gold == [Gold("iPhone\u3000王#", frozenset({(7, 8, "PER")}))]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "holds no sentences"),
+        ('{"text": "a"}', r":1: KeyError: 'entities'; expected"),
+        ('{"text": 1, "entities": []}', ":1: TypeError: text is int"),
+        ('{"text": "a", "entities": [{"start": 0, "end": 2, "type": "X"}]}', r"\[0, 2\) lies outside a text of 1"),
+        ('{"text": "a", "entities": []}\n{', ":2: JSONDecodeError"),
+        ("王 B-PER\n小 PER\n", ":2: 'PER' is no tag"),
+    ],
+)
+def test_bad_gold_is_refused_with_its_line(tmp_path, text, told):
+    with pytest.raises(GoldError, match=told):
+        read_gold(written(tmp_path, text))
+
+
+def test_what_is_no_text_is_refused(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(GoldError, match="cannot be read as UTF-8"):
+        read_gold(tmp_path / "binary")
+
+
+def report(gold, predicted, labels=("PER", "LOC", "ORG"), gold_names=(), predicted_names=()):
+    return evaluate(
+        [Gold("x" * 50, frozenset(gold))],
+        [[Span(start, end, label, 1.0) for start, end, label in predicted]],
+        labels,
+        gold_names=dict(gold_names),
+        predicted_names=dict(predicted_names),
+    )
+
+
+def test_only_the_exact_span_and_type_counts():
+    found = report({(0, 2, "PER"), (3, 5, "LOC"), (6, 8, "LOC")}, [(0, 2, "PER"), (3, 6, "LOC"), (6, 8, "PER")])
+    assert (found.micro.gold, found.micro.predicted, found.micro.correct) == (3, 3, 1)
+    assert found.micro.f1 == pytest.approx(1 / 3)
+    assert (found.types["PER"].precision, found.types["PER"].recall) == (0.5, 1.0)
+
+
+def test_types_are_renamed_on_either_side():
+    found = report(
+        {(0, 2, "NR"), (3, 5, "NS")},
+        [(0, 2, "PER"), (3, 5, "GPE")],
+        labels=("PER", "GPE"),
+        gold_names=[("NR", "PER"), ("NS", "LOC")],
+        predicted_names=[("GPE", "LOC")],
+    )
+    assert found.micro.f1 == 1.0
+
+
+def test_types_without_a_counterpart_are_left_out_and_counted():
+    found = report({(0, 2, "PER"), (3, 5, "TITLE")}, [(0, 2, "PER"), (6, 8, "LOC")])
+    assert (found.micro.f1, set(found.types)) == (1.0, {"PER"})
+    assert (found.gold_left_out, found.predicted_left_out) == ({"TITLE": 1}, {"LOC": 1})
+
+
+def test_nothing_to_compare_is_no_error():
+    found = report(set(), [])
+    assert (found.micro.precision, found.micro.recall, found.micro.f1) == (0.0, 0.0, 0.0)

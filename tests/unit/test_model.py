@@ -1,0 +1,85 @@
+import json
+import shutil
+
+import pytest
+
+import nlp
+from nlp import model
+from nlp.errors import ModelError
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return shutil.copytree(model.DEFAULT, tmp_path / "copy")
+
+
+def test_the_packaged_model_is_whole():
+    manifest = model.read_manifest(model.DEFAULT)
+    model.verify(model.DEFAULT, manifest)
+    assert manifest.types == ("PER", "LOC", "ORG")
+
+
+@pytest.mark.parametrize("name", ["encoder/model.bin", "head.npz", "vocab.txt"])
+def test_a_changed_file_is_refused_by_name(directory, name):
+    content = bytearray((directory / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (directory / name).write_bytes(content)
+    with pytest.raises(ModelError, match=f"{name} has digest .* the file was changed or cut short"):
+        nlp.load(directory)
+
+
+def test_a_file_cut_short_is_refused_by_name(directory):
+    path = directory / "encoder" / "model.bin"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cut short"):
+        nlp.load(directory)
+
+
+def test_a_missing_file_is_named(directory):
+    (directory / "head.npz").unlink()
+    with pytest.raises(ModelError, match=r"head.npz is missing; model.json lists it"):
+        nlp.load(directory)
+
+
+def test_a_manifest_that_lists_too_little_is_refused(directory):
+    content = json.loads((directory / "model.json").read_text())
+    del content["files"]["head.npz"]
+    (directory / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"lists no head.npz"):
+        nlp.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "not readable"),
+        ("[]", "not readable"),
+        ('{"format": 99}', "of another format; this version reads 1"),
+        ('{"format": 1, "labels": []}', "expected a JSON object with format, name, revision, labels"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused(directory, content, told):
+    (directory / "model.json").write_text(content)
+    with pytest.raises(ModelError, match=told):
+        nlp.load(directory)
+
+
+def test_a_checkpoint_in_place_of_a_serving_directory_is_told_how_to_convert(tmp_path):
+    with pytest.raises(ModelError, match="raner-stream model convert"):
+        nlp.load(tmp_path)
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(511, 30), (30, 30), (20, -1)])
+def test_a_window_that_the_model_cannot_read_is_refused(window, overlap):
+    with pytest.raises(ModelError, match=r"expected 0 <= overlap < window <= 510"):
+        nlp.load(window=window, overlap=overlap)
+
+
+def test_the_digest_changes_with_any_file(directory):
+    manifest = model.read_manifest(directory)
+    (directory / "vocab.txt").write_text("x")
+    assert manifest.digest != type(manifest)(**{**_fields(manifest), "files": model.digests(directory)}).digest
+
+
+def _fields(manifest):
+    return {name: getattr(manifest, name) for name in type(manifest).__slots__}
