@@ -15,7 +15,7 @@ import nlp
 import schemas
 from consumer import http, logs, memory
 from consumer.codec import Format
-from consumer.errors import DrainExpired, SettingsError
+from consumer.errors import DrainExpired, RanerError, SettingsError
 from consumer.health import Health, Shutdown
 from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes, patiently
 from consumer.kafka.delivery import AtLeastOnceDelivery
@@ -107,9 +107,19 @@ def check(settings: Settings) -> Core:
     return core
 
 
-def run(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT. Raises `RanerError` for what ends it otherwise."""
+def run(settings: Settings) -> int:
+    """Run a worker until SIGTERM or SIGINT and return its exit status; what ends it otherwise is logged."""
     logs.configure(settings.log_level)
+    try:
+        _run(settings)
+    except RanerError as error:
+        log.error("failed", extra={"error": str(error), "kind": type(error).__name__})
+        return error.exit_status
+    log.info("stopped")
+    return 0
+
+
+def _run(settings: Settings) -> None:
     check_imports()
     metrics, health = Metrics(), Health(time.monotonic)
     shutdown = Shutdown(settings.drain_seconds, time.monotonic)
@@ -128,7 +138,6 @@ def run(settings: Settings) -> None:
             worker.run()
     finally:
         server.stop()
-    log.info("stopped")
 
 
 class Kafka:
@@ -139,10 +148,10 @@ class Kafka:
         incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
         self._consumer = make_consumer(settings, incoming)
         self._producer = make_producer(settings, outgoing)
-        self.source = KafkaSource(self._consumer, settings, metrics, incoming)
         self.delivery = AtLeastOnceDelivery(
             self._consumer, self._producer, settings, metrics, outgoing, partial(_waiting, health, shutdown)
         )
+        self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery.settle)
         health.watch(incoming.problem, self.source.problem, outgoing.problem)
 
     def __enter__(self) -> Kafka:

@@ -25,8 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """`raner-stream run`."""
     from consumer import app
 
-    app.run(_settings(arguments).settings)
-    return 0
+    return app.run(_settings(arguments).settings)
 
 
 def check_config(arguments: argparse.Namespace) -> int:

@@ -58,7 +58,7 @@ class Worker:
         self._source, self._delivery, self._processor = source, delivery, processor
         self._limits, self._watch, self._health, self._shutdown = limits, watch, health, shutdown
         self._metrics, self._clock, self._now = metrics, clock, now
-        self._backlog = Backlog()
+        self.backlog = Backlog()
         self._job: Job | None = None
         self._full = False
 
@@ -66,20 +66,20 @@ class Worker:
         """Work until a stop is requested, then finish what is in flight and return."""
         while not self._shutdown.requested:
             self.turn()
-        log.info("draining", extra={"seconds": round(self._shutdown.left(), 1), "long_documents": len(self._backlog)})
+        log.info("draining", extra={"seconds": round(self._shutdown.left(), 1), "long_documents": len(self.backlog)})
         self._source.pause(None)
-        while self._backlog:
+        while self.backlog:
             self.turn()
 
     def turn(self) -> None:
         """Fetch once, finish what is short, and take the long text whose turn it is further."""
         self._pulse()
-        records = self._source.fetch(0.0 if self._backlog else IDLE_SECONDS)
+        records = self._source.fetch(0.0 if self.backlog else IDLE_SECONDS)
         self._forget_lost()
         self._metrics.records_in.inc(len(records))
         begun = self._clock()
         self._finish(self._sorted(records))
-        if self._backlog:
+        if self.backlog:
             self._share(self._clock() - begun)
         self._bound()
 
@@ -93,14 +93,14 @@ class Worker:
         """Decode records and return those to finish now; long ones, and what comes after them, join the backlog."""
         ready: list[Message | Outcome] = []
         for record in records:
-            if record.place in self._backlog:
-                self._backlog.add(record)
+            if record.place in self.backlog:
+                self.backlog.add(record)
                 continue
             decoded = self._processor.decode(record)
             if self._is_long(decoded):
                 # Paused once for the whole job: each pause throws the prefetched records of the partition away.
                 self._source.pause(record.place)
-                self._backlog.add(record)
+                self.backlog.add(record)
             else:
                 ready.append(decoded)
         return ready
@@ -123,7 +123,7 @@ class Worker:
     def _share(self, seconds: float) -> None:
         """Give the long texts as much time as the short ones just took, one token batch at least."""
         until = self._clock() + seconds
-        while self._backlog:
+        while self.backlog:
             self._advance()
             if self._clock() >= until:
                 break
@@ -132,7 +132,7 @@ class Worker:
     def _advance(self) -> None:
         """Work one token batch of a long text; when it is done, deliver it and what waited behind it."""
         if self._job is None:
-            record = self._backlog.first()
+            record = self.backlog.first()
             message = self._processor.decode(record)
             assert isinstance(message, Message), "only a text that was decoded before is long"
             self._job = Job(record.place, self._processor.annotate([message]))
@@ -140,36 +140,36 @@ class Worker:
         if outcome is not None:
             place, self._job = self._job.place, None
             self._deliver([outcome])
-            self._backlog.take(place)
+            self.backlog.take(place)
             self._finish(self._behind(place))
-            if self._backlog.release(place):
+            if self.backlog.release(place):
                 self._source.resume(place)
 
     def _behind(self, place: Partition) -> list[Message | Outcome]:
         """Take what waited behind a long text, up to the next long one."""
         ready: list[Message | Outcome] = []
-        for record in list(self._backlog.queue(place)):
+        for record in list(self.backlog.queue(place)):
             decoded = self._processor.decode(record)
             if self._is_long(decoded):
                 break
-            self._backlog.take(place)
+            self.backlog.take(place)
             ready.append(decoded)
         return ready
 
     def _bound(self) -> None:
         """Stop fetching while long texts hold back more bytes than they may."""
-        full = self._backlog.bytes > self._limits.backlog_bytes
+        full = self.backlog.bytes > self._limits.backlog_bytes
         if full != self._full and not self._shutdown.requested:
             self._full = full
             if full:
                 self._source.pause(None)
             else:
                 self._source.resume(None)
-        self._metrics.long_documents.set(len(self._backlog))
+        self._metrics.long_documents.set(len(self.backlog))
 
     def _forget_lost(self) -> None:
         lost = self._source.take_lost()
-        self._backlog.drop(lost)
+        self.backlog.drop(lost)
         if self._job and self._job.place in lost:
             self._job = None  # its new owner works it from the start; nothing of it was published
 

@@ -28,6 +28,7 @@ _REFUSALS = {
 }
 _WAIT_SECONDS = 0.2
 _TELL_SECONDS = 1.0
+_SETTLE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class AtLeastOnceDelivery:
         self._consumer, self._producer, self._settings = consumer, producer, settings
         self._metrics, self._connection, self._waiting = metrics, connection, waiting
         self._done: dict[Partition, int] = {}  # acknowledged, not committed yet: the offset to commit
+        self._blocked: set[Partition] = set()  # where a refused outcome waits for its dead letter
+        self._commit_problem = ""
         self._untold: dict[str, int] = {}
         self._told = 0.0
 
@@ -62,8 +65,39 @@ class AtLeastOnceDelivery:
             self._metrics.resent.inc(len(failures))
             failures = [failure for outcome, _ in failures for failure in self._publish([outcome])]
         refusals = [Refusal(outcome, _REFUSALS[error.code()], error.str()) for outcome, error in failures]
-        self._commit(outcomes, blocked={refusal.outcome.record.place for refusal in refusals})
+        for outcome in outcomes:
+            place = outcome.record.place
+            self._done[place] = max(self._done.get(place, 0), outcome.record.offset + 1)
+        self._blocked = {refusal.outcome.record.place for refusal in refusals}
+        self._settle(self._waiting)
         return refusals
+
+    def settle(self) -> None:
+        """Commit what is acknowledged before partitions are given up, unless the broker keeps the group waiting."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+
+        def waiting() -> None:
+            self._waiting()
+            if time.monotonic() > deadline:
+                raise TimeoutError
+
+        try:
+            self._settle(waiting)
+        except TimeoutError:
+            log.warning("commit_unanswered", extra={"seconds": _SETTLE_SECONDS})
+
+    def _settle(self, waiting: Callable[[], None]) -> None:
+        """Commit what is acknowledged and still ours, except where a refused outcome stands in the way."""
+        if self._done:
+            owned = {(p.topic, p.partition) for p in self._consumer.assignment()}
+            self._done = {place: offset for place, offset in self._done.items() if place in owned}
+        offsets = {place: offset for place, offset in self._done.items() if place not in self._blocked}
+        if not offsets:
+            return
+        if problem := self._commit([TopicPartition(*place, offset) for place, offset in offsets.items()], waiting):
+            self._commit_failed(problem)
+        else:
+            self._committed(offsets)
 
     def tell(self) -> None:
         """Log what was committed since the last time: the newest offset of each partition, once a second at most."""
@@ -82,7 +116,8 @@ class AtLeastOnceDelivery:
             self._connection.on_success()
         for error in errors.values():
             if error.fatal() or error.code() not in _REFUSALS:
-                raise failed(error, "publishing")
+                topics = f"{self._settings.output_topic} or {self._settings.dead_letter_topic}"
+                raise failed(error, f"publishing to {topics}")
         return [(outcomes[number], error) for number, error in sorted(errors.items())]
 
     def _produce(self, outcome: Outcome, report: Callable[[KafkaError | None, object], None]) -> None:
@@ -108,42 +143,35 @@ class AtLeastOnceDelivery:
                 report(error.args[0], None)  # refused by the client itself: too large
                 return
 
-    def _commit(self, outcomes: Sequence[Outcome], blocked: set[Partition]) -> None:
-        for outcome in outcomes:
-            place = outcome.record.place
-            self._done[place] = max(self._done.get(place, 0), outcome.record.offset + 1)
-        if not self._done:
-            return
-        owned = {(p.topic, p.partition) for p in self._consumer.assignment()}
-        self._done = {place: offset for place, offset in self._done.items() if place in owned}
-        offsets = [TopicPartition(*place, offset) for place, offset in self._done.items() if place not in blocked]
-        if not offsets:
-            return
+    def _commit(self, offsets: list[TopicPartition], waiting: Callable[[], None]) -> KafkaError | None:
+        """Commit and wait for the answer; return the error, if any."""
         call = partial(self._consumer.commit, offsets=offsets, asynchronous=False)
         try:
-            results: Any = patiently(call, self._waiting)
+            results: Any = patiently(call, waiting)
         except KafkaException as error:
-            self._commit_failed(error.args[0])
-            return
-        if problem := next((result.error for result in results if result.error), None):
-            self._commit_failed(problem)
-            return
-        for place in [place for place in self._done if place not in blocked]:
-            del self._done[place]
+            refused: KafkaError = error.args[0]
+            return refused
+        return next((result.error for result in results if result.error), None)
+
+    def _committed(self, offsets: dict[Partition, int]) -> None:
+        self._done = {place: offset for place, offset in self._done.items() if place not in offsets}
+        self._commit_problem = ""
         self._metrics.commits.labels("ok").inc()
-        for partition in offsets:
-            _, end = self._consumer.get_watermark_offsets(partition, cached=True)
-            self._connection.on_lag((partition.topic, partition.partition), max(0, end - partition.offset))
-        self._untold |= {f"{partition.topic}[{partition.partition}]": partition.offset for partition in offsets}
+        for place, offset in offsets.items():
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            self._connection.on_lag(place, max(0, end - offset))
+        self._untold |= {f"{topic}[{number}]": offset for (topic, number), offset in offsets.items()}
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self.tell()
 
     def _commit_failed(self, error: KafkaError) -> None:
-        # A rebalance, mostly: what is still ours is committed with the next batch, the rest is worked again elsewhere.
+        # Mostly a rebalance on its way: what is still ours is committed with the next batch, or when it is given up.
         if error.fatal():
             raise failed(error, "committing")
         self._metrics.commits.labels("failed").inc()
-        log.warning("commit_failed", extra={"code": error.name(), "reason": error.str()})
+        if error.name() != self._commit_problem:  # said once, not with every batch
+            self._commit_problem = error.name()
+            log.warning("commit_failed", extra={"code": error.name(), "reason": error.str()})
 
 
 def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless
 from consumer.metrics import Metrics
@@ -21,10 +30,19 @@ log = logging.getLogger(__name__)
 class KafkaSource:
     """Takes records in bounded batches; subscribes when made."""
 
-    def __init__(self, consumer: Consumer, settings: Settings, metrics: Metrics, connection: Connection) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        settings: Settings,
+        metrics: Metrics,
+        connection: Connection,
+        settle: Callable[[], None],
+    ) -> None:
+        """`settle` commits what is acknowledged; it is called before partitions are given up."""
         self._consumer, self._settings, self._metrics = consumer, settings, metrics
-        self._connection = connection
+        self._connection, self._settle = connection, settle
         self._cooperative = "cooperative" in consumer_properties(settings)["partition.assignment.strategy"]
+        self._start = OFFSET_BEGINNING if settings.start_from == "earliest" else OFFSET_END
         self._batch: list[Record] = []
         self._owned: set[Partition] = set()
         self._lost: set[Partition] = set()
@@ -86,14 +104,35 @@ class KafkaSource:
         self._joined = True
         self._owned |= {_place(partition) for partition in partitions}
         self._tell("assigned", partitions)
+        placed = self._placed(partitions) if partitions else partitions
+        if self._cooperative:
+            consumer.incremental_assign(placed)
+        else:
+            consumer.assign(placed)
         if self._all_paused:
-            if self._cooperative:
-                consumer.incremental_assign(partitions)
-            else:
-                consumer.assign(partitions)
             consumer.pause(partitions)
 
+    def _placed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Return partitions with the offset to begin at: the committed one, else the start, which is committed now.
+
+        Without that commit a group has no lag, and what scales by lag never starts a worker. All are asked for at
+        once: later, each question would wait behind a fetch.
+        """
+        try:
+            committed = self._consumer.committed(partitions, timeout=_BROKER_SECONDS)
+            fresh = [TopicPartition(p.topic, p.partition, self._start) for p in committed if p.offset < 0]
+            if not fresh:
+                return committed
+            starts = self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS)
+            self._consumer.commit(offsets=starts, asynchronous=True)
+        except KafkaException as error:
+            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
+            return partitions  # librdkafka asks again by itself, and `_start_over` deals with what it finds
+        log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
+        return [*(p for p in committed if p.offset >= 0), *starts]
+
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._settle()
         self._forget("revoked", partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -125,17 +164,14 @@ class KafkaSource:
             log.warning("fetch_error", extra={"code": error.name(), "reason": error.str()})
 
     def _start_over(self, place: Partition, offset: int | None) -> None:
-        """Begin a partition that has no committed offset (None), or whose `offset` is no longer there."""
+        """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
-        start = low if self._settings.start_from == "earliest" else high
-        where = {"partition": f"{place[0]}[{place[1]}]", "start": start}
-        if offset is None or offset < 0:
-            log.info("partition_begun", extra=where)
-            # Without a commit the group has no lag, and what scales by lag never starts a worker.
-            self._consumer.commit(offsets=[TopicPartition(*place, start)], asynchronous=True)
-        else:
-            self._metrics.skipped.labels(place[0], str(place[1])).inc(max(0, start - offset))
-            log.warning("offsets_skipped", extra={**where, "expected": offset, "skipped": start - offset})
+        start = low if self._start == OFFSET_BEGINNING else high
+        if offset is not None and offset >= 0:
+            skipped = max(0, start - offset)
+            self._metrics.skipped.labels(place[0], str(place[1])).inc(skipped)
+            where = {"partition": f"{place[0]}[{place[1]}]", "start": start}
+            log.warning("offsets_skipped", extra={**where, "expected": offset, "skipped": skipped})
         self._restart(TopicPartition(*place, start))
 
     def _restart(self, partition: TopicPartition) -> None:

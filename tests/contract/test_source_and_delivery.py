@@ -1,0 +1,180 @@
+"""What every source and delivery must keep: in memory, on the embedded broker, on a real one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from topics import committed, produce, read
+
+from consumer.codec import dead_letter, shortened
+from consumer.errors import Reason
+from consumer.inmemory import InMemoryDelivery, InMemorySource
+from consumer.kafka.clients import Connection, make_consumer, make_producer
+from consumer.kafka.delivery import AtLeastOnceDelivery
+from consumer.kafka.source import KafkaSource
+from consumer.metrics import Metrics
+from consumer.records import Outcome, Record
+from consumer.settings import load
+
+TOO_LARGE = b"x" * 1_000_001  # librdkafka refuses it
+
+
+@dataclass
+class Ports:
+    """A source with records in it and a delivery, and how to look at what became of them."""
+
+    source: Any
+    delivery: Any
+    committed: Any
+    published: Any
+
+
+def made_in_memory(records):
+    source, delivery = InMemorySource(records), InMemoryDelivery()
+    return Ports(
+        source,
+        delivery,
+        committed=lambda: [delivery.committed.get(("in", n), 0) for n in range(4)],
+        published=lambda count: [(o.record.key, o.value) for o in delivery.published][:count],
+    )
+
+
+def made_on_kafka(broker, records, closing):
+    told = broker.settings()
+    produce(
+        told["bootstrap_servers"],
+        told["input_topic"],
+        [
+            {
+                "key": r.key,
+                "value": r.value,
+                "partition": r.partition,
+                "timestamp": r.timestamp,
+                "headers": list(r.headers),
+            }
+            for r in records
+        ],
+    )
+    fetch_wait = told.pop("kafka_consumer_fetch_wait_max_ms", "500")
+    told.pop("kafka_consumer_session_timeout_ms", None)
+    settings = load({**told, "kafka": [f"consumer.fetch.wait.max.ms={fetch_wait}"]}, {}).settings
+    metrics = Metrics()
+    connection = Connection("test", metrics)
+    consumer, producer = make_consumer(settings, connection), make_producer(settings, connection)
+    closing.append(consumer)
+    topics = [settings.output_topic, settings.dead_letter_topic]
+
+    def published(count):
+        messages = read(told["bootstrap_servers"], topics, count)
+        return [(m.key(), m.value()) for m in sorted(messages, key=lambda m: m.topic() == topics[1])]
+
+    delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, lambda: None)
+    return Ports(
+        KafkaSource(consumer, settings, metrics, connection, delivery.settle),
+        delivery,
+        committed=lambda: committed(told["bootstrap_servers"], settings.group_id, settings.input_topic),
+        published=published,
+    )
+
+
+RECORDS = [
+    Record("in", partition, offset, 1_700_000_000_000 + offset, f"{partition}-{offset}".encode(), b"v", (("h", None),))
+    for offset in range(3)
+    for partition in range(4)
+]
+
+
+@pytest.fixture(params=["memory", "embedded", pytest.param("real", marks=pytest.mark.kafka)])
+def ports(request):
+    if request.param == "memory":
+        yield made_in_memory(RECORDS)
+        return
+    broker = request.getfixturevalue(request.param)
+    closing = []
+    yield made_on_kafka(broker, RECORDS, closing)
+    for client in closing:
+        client.close()
+
+
+def fetched(ports):
+    records = []
+    for _ in range(200):
+        records += ports.source.fetch(0.2)
+        if len(records) >= len(RECORDS):
+            break
+    return records
+
+
+def outcome(record, value=b"out"):
+    return Outcome(record, value, record.headers)
+
+
+def test_records_come_in_order_within_their_partition_with_all_they_carry(ports):
+    records = fetched(ports)
+    assert sorted((r.partition, r.offset) for r in records) == [(p, o) for p in range(4) for o in range(3)]
+    for partition in range(4):
+        assert [r.offset for r in records if r.partition == partition] == [0, 1, 2]
+    first = next(r for r in records if r.place[1] == 2)
+    assert (first.key, first.value, first.headers, first.timestamp) == (b"2-0", b"v", (("h", None),), 1_700_000_000_000)
+
+
+def test_what_is_delivered_is_published_and_committed(ports):
+    records = fetched(ports)
+    assert not ports.delivery.deliver([outcome(r) for r in records])
+    assert ports.committed() == [3, 3, 3, 3]
+    assert sorted(ports.published(12)) == sorted((r.key, b"out") for r in records)
+
+
+def test_nothing_is_committed_past_a_refused_outcome_until_its_dead_letter_is_delivered(ports):
+    records = fetched(ports)
+    victim = next(r for r in records if (r.partition, r.offset) == (1, 1))
+    (refusal,) = ports.delivery.deliver([outcome(r, TOO_LARGE if r is victim else b"out") for r in records])
+    assert (refusal.outcome.record, refusal.reason) == (victim, Reason.OUTPUT_TOO_LARGE)
+    assert [ports.committed()[n] for n in (0, 2, 3)] == [3, 3, 3]
+    assert ports.committed()[1] < 3
+    letter = dead_letter(victim, refusal.reason, "deliver", refusal.error)
+    assert not ports.delivery.deliver([letter])
+    assert ports.committed() == [3, 3, 3, 3]
+    assert ports.published(12)[-1] == (b"1-1", b"v")
+
+
+def test_a_dead_letter_that_is_refused_can_be_delivered_cut_down(ports):
+    record = fetched(ports)[0]
+    letter = dead_letter(record, Reason.NOT_JSON, "decode", "no JSON")
+    huge = Outcome(record, TOO_LARGE, letter.headers, letter.reason)
+    assert [r.outcome for r in ports.delivery.deliver([huge])] == [huge]
+    assert not ports.delivery.deliver([shortened(letter)])
+    assert ports.published(1) == [(record.key, shortened(letter).value)]
+
+
+def test_a_paused_partition_rests_while_the_others_go_on(ports):
+    first = ports.source.fetch(5.0)
+    for _ in range(100):
+        if first:
+            break
+        first = ports.source.fetch(0.2)
+    seen = list(first)
+    place = first[0].place
+    ports.source.pause(place)
+    for _ in range(15):
+        seen += ports.source.fetch(0.2)
+    late = {(r.partition, r.offset) for r in seen} | {(r.partition, r.offset) for r in first}
+    assert {(p, o) for p in range(4) for o in range(3) if p != place[1]} <= late
+    ports.source.resume(place)
+    for _ in range(50):
+        seen += ports.source.fetch(0.2)
+        if len({(r.partition, r.offset) for r in seen}) == 12:
+            break
+    assert len({(r.partition, r.offset) for r in seen}) == len(seen) == 12
+
+
+def test_pausing_everything_lets_nothing_through(ports):
+    ports.source.pause(None)
+    assert not [r for _ in range(12) for r in ports.source.fetch(0.2)]
+    ports.source.resume(None)
+    assert len(fetched(ports)) == 12
+
+
+def test_delivering_nothing_is_no_work(ports):
+    assert not ports.delivery.deliver([])
+    assert ports.source.take_lost() == set()

@@ -1,0 +1,217 @@
+"""What only a real Apache Kafka shows: refusals, rights, retention, a broker that stops answering."""
+
+import json
+import time
+from contextlib import contextmanager
+
+import pytest
+from brokers import Broker, running_kafka
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from topics import committed, produce, read
+from worker_process import wait_for, worker_process
+
+pytestmark = pytest.mark.kafka
+
+GROUP_TOOL = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_kafka(
+        tmp_path_factory.mktemp("own-kafka"),
+        authorizer_class_name="org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        allow_everyone_if_no_acl_found="true",
+        auto_create_topics_enable="false",
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def own(server):
+    """A real Kafka of this module's own, with rights that can be taken away and no topics by themselves."""
+    return Broker(server.bootstrap_servers, real=True, server=server)
+
+
+@contextmanager
+def admin(own):
+    yield AdminClient({"bootstrap.servers": own.bootstrap_servers})
+
+
+def deny_writing(own, topic):
+    binding = AclBinding(
+        ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*",
+        AclOperation.WRITE, AclPermissionType.DENY,
+    )  # fmt: skip
+    allow = AclBinding(
+        ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*",
+        AclOperation.ALL, AclPermissionType.ALLOW,
+    )  # fmt: skip
+    with admin(own) as client:
+        for future in client.create_acls([binding, allow]).values():
+            future.result()
+
+
+def texts(count, **more):
+    return [{"value": json.dumps({"id": i, "text": "王小明在北京"}), **more} for i in range(count)]
+
+
+def test_a_timestamp_that_the_broker_refuses_costs_its_neighbours_nothing(own, tmp_path):
+    settings = own.settings(input_topic=own.topic("any-time", message_timestamp_after_max_ms=str(2**62)))
+    future = int(time.time() * 1000) + 24 * 3_600_000
+    sent = texts(20, partition=0, key="one-batch")
+    sent[7]["timestamp"] = future
+    produce(own.bootstrap_servers, settings["input_topic"], sent)
+    with worker_process(tmp_path, **settings) as worker:
+        out = read(own.bootstrap_servers, [settings["output_topic"], settings["dead_letter_topic"]], 20, more_seconds=1)
+        assert worker.metric("raner_records_resent_total") == 20
+        assert worker.stop() == 0
+    (letter,) = [m for m in out if m.topic() == settings["dead_letter_topic"]]
+    headers = dict(letter.headers())
+    assert (headers["raner.reason"], headers["raner.stage"]) == (b"output_refused", b"deliver")
+    assert int(headers["raner.source.timestamp"]) == future
+    assert json.loads(letter.value())["id"] == 7
+    bodies = [json.loads(m.value()) for m in out if m.topic() == settings["output_topic"]]
+    assert sorted(body["id"] for body in bodies) == [i for i in range(20) if i != 7]
+    assert committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"])[0] == 20
+
+
+def test_without_the_right_to_publish_everything_goes_to_the_dead_letters(own, tmp_path):
+    settings = own.settings()
+    deny_writing(own, settings["output_topic"])
+    produce(own.bootstrap_servers, settings["input_topic"], texts(5))
+    with worker_process(tmp_path, **settings) as worker:
+        out = read(own.bootstrap_servers, [settings["dead_letter_topic"]], 5, more_seconds=1)
+        assert worker.stop() == 0
+    assert {dict(m.headers())["raner.reason"] for m in out} == {b"output_not_authorized"}
+    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(5))
+
+
+def test_without_the_right_to_publish_anywhere_it_stops_and_commits_nothing(own, tmp_path):
+    settings = own.settings()
+    for topic in (settings["output_topic"], settings["dead_letter_topic"]):
+        deny_writing(own, topic)
+    produce(own.bootstrap_servers, settings["input_topic"], texts(1, partition=2))
+    with worker_process(tmp_path, **settings) as worker:
+        assert worker.process.wait(60) == 1
+    log = worker.log.read_text(encoding="utf-8")
+    assert "the broker took neither" in log
+    assert "王小明" not in log
+    assert committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"])[2] == 0
+
+
+def test_an_output_too_large_for_its_topic_goes_to_the_dead_letters_alone(own, tmp_path):
+    settings = own.settings(output_topic=own.topic("small", max_message_bytes="4000"), batch_records="50")
+    sent = texts(10, partition=1)
+    sent[3]["value"] = json.dumps({"id": 3, "text": "今天的天气比昨天好，大家都说。" * 200})
+    produce(own.bootstrap_servers, settings["input_topic"], sent)
+    with worker_process(tmp_path, kafka_producer_compression_type="none", **settings) as worker:
+        out = read(own.bootstrap_servers, [settings["output_topic"], settings["dead_letter_topic"]], 10, more_seconds=1)
+        assert worker.stop() == 0
+    reasons = {json.loads(m.value())["id"]: dict(m.headers() or []).get("raner.reason") for m in out}
+    assert reasons == {i: (b"output_too_large" if i == 3 else None) for i in range(10)}
+
+
+def test_an_output_topic_that_is_not_there_stops_it_with_its_name(own, tmp_path):
+    settings = own.settings(output_topic="nowhere-to-be-found", kafka_producer_topic_metadata_propagation_max_ms="1000")
+    produce(own.bootstrap_servers, settings["input_topic"], texts(1))
+    with worker_process(tmp_path, **settings) as worker:
+        assert worker.process.wait(60) == 1
+    assert "nowhere-to-be-found" in worker.log.read_text(encoding="utf-8")
+
+
+def test_offsets_that_retention_removed_are_counted_and_passed_over(own, tmp_path):
+    settings = own.settings()
+    servers, topic = own.bootstrap_servers, settings["input_topic"]
+    produce(servers, topic, texts(10, partition=0))
+    with worker_process(tmp_path, **settings) as worker:
+        read(servers, [settings["output_topic"]], 10)
+        assert worker.stop() == 0
+    produce(servers, topic, texts(30, partition=0))
+    with admin(own) as client:
+        for future in client.delete_records([TopicPartition(topic, 0, 25)]).values():
+            future.result()
+    with worker_process(tmp_path, **settings) as worker:
+        out = read(servers, [settings["output_topic"]], 25, more_seconds=1)
+        assert worker.metric("raner_offsets_skipped_total", topic=topic, partition="0") == 15
+        assert worker.stop() == 0
+    assert len(out) == 25
+    (event,) = worker.events("offsets_skipped")
+    assert (event["expected"], event["start"], event["skipped"]) == (10, 25, 15)
+
+
+def test_kafkas_own_tools_see_no_lag_after_a_stop(own, tmp_path):
+    settings = own.settings()
+    produce(own.bootstrap_servers, settings["input_topic"], texts(200))
+    with worker_process(tmp_path, **settings) as worker:
+        read(own.bootstrap_servers, [settings["output_topic"]], 200)
+        assert worker.stop() == 0
+    place = ("--bootstrap-server", own.bootstrap_servers, "--group", settings["group_id"])
+    rows = [line.split() for line in own.server.tool(GROUP_TOOL, *place, "--describe").splitlines() if line.strip()]
+    lag = rows[0].index("LAG")
+    assert [row[lag] for row in rows[1:]] == ["0"] * 4
+
+
+def test_a_broker_that_stops_answering_is_waited_for_and_nothing_is_lost(own, tmp_path):
+    settings = own.settings()
+    servers = own.bootstrap_servers
+    with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        produce(servers, settings["input_topic"], texts(300))
+        wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
+        own.server.freeze()
+        time.sleep(5)
+        assert worker.get("/healthz")[0] == 200
+        own.server.thaw()
+        out = read(servers, [settings["output_topic"]], 300, more_seconds=2)
+        assert worker.stop() == 0
+    assert_nothing_lost_and_doubles_alike(out, 300)
+
+
+def assert_nothing_lost_and_doubles_alike(out, count):
+    """At-least-once: a record may come twice when its commit was not answered, both times under one record_id."""
+    names = {json.loads(m.value())["record_id"]: json.loads(m.value())["id"] for m in out}
+    assert sorted(names.values()) == list(range(count))
+
+
+def test_a_stop_keeps_its_deadline_when_the_broker_does_not_answer(own, tmp_path):
+    settings = own.settings(drain_seconds="4")
+    with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        produce(own.bootstrap_servers, settings["input_topic"], texts(2_000))
+        wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
+        own.server.freeze()
+        try:
+            begun = time.monotonic()
+            status = worker.stop()
+            took = time.monotonic() - begun
+        finally:
+            own.server.thaw()
+    assert status == 4
+    assert "RANER_DRAIN_SECONDS" in worker.log.read_text(encoding="utf-8")
+    assert took < 4 + 5 + 3  # the deadline, leaving the group, and what a busy machine adds
+    out = wait_for(lambda: read(own.bootstrap_servers, [settings["output_topic"]], 1, more_seconds=1), "outputs")
+    done = sum(max(0, n) for n in committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"]))
+    assert done <= len(out)
+
+
+def test_a_killed_broker_that_comes_back_finds_the_worker_where_it_was(own, tmp_path):
+    settings = own.settings()
+    with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        produce(own.bootstrap_servers, settings["input_topic"], texts(300))
+        wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
+        own.server.kill()
+        wait_for(lambda: worker.get("/readyz")[0] == 503, "the worker to notice", worker)
+        own.server.launch()
+        out = read(own.bootstrap_servers, [settings["output_topic"]], 300, more_seconds=3)
+        wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
+        assert worker.stop() == 0
+    assert_nothing_lost_and_doubles_alike(out, 300)

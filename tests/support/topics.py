@@ -1,0 +1,47 @@
+"""Writes to and reads from topics with a plain client, as someone else's producer and consumer would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+
+PATIENCE_SECONDS = 90.0
+
+
+def produce(servers: str, topic: str, messages: Iterable[dict]) -> None:
+    """Produce messages given as keyword arguments of `Producer.produce`."""
+    producer = Producer({"bootstrap.servers": servers, "message.max.bytes": 5_000_000})
+    for message in messages:
+        producer.produce(topic, **message)
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+def read(servers: str, topics: Iterable[str], count: int, *, more_seconds: float = 0.0) -> list[Message]:
+    """Return the first `count` messages of topics, and what else comes within `more_seconds`; fail if fewer come."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "test-reader", "fetch.wait.max.ms": 50})
+    found = consumer.list_topics(timeout=10).topics
+    consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in found[t].partitions])
+    messages: list[Message] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while len(messages) < count and time.monotonic() < deadline:
+            messages += [m for m in consumer.consume(500, 0.2) if not m.error()]
+        assert len(messages) >= count, f"{len(messages)} of {count} messages came"
+        until = time.monotonic() + more_seconds
+        while time.monotonic() < until:
+            messages += [m for m in consumer.consume(500, 0.2) if not m.error()]
+    finally:
+        consumer.close()
+    return messages
+
+
+def committed(servers: str, group: str, topic: str, partitions: int = 4) -> list[int]:
+    """Return the committed offset of every partition, -1001 where there is none."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    try:
+        return [p.offset for p in consumer.committed([TopicPartition(topic, n) for n in range(partitions)], timeout=10)]
+    finally:
+        consumer.close()

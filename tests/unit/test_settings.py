@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+
+from consumer import settings
+from consumer.errors import SettingsError
+from consumer.settings import kafka_properties, load, masked
+
+NEEDED = {"bootstrap_servers": "b:1", "input_topic": "in", "output_topic": "out"}
+
+
+def loaded(flags=(), environment=(), file=None):
+    return load({**NEEDED, **dict(flags)}, dict(environment), file)
+
+
+def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_path):
+    file = tmp_path / "worker.toml"
+    file.write_text('threads = 3\nwindow = 100\nmax_chars = 50\ngroup_id = "file"\n')
+    environment = {"RANER_THREADS": "2", "RANER_WINDOW": "90", "RANER_CONFIG": str(file)}
+    result = load({**NEEDED, "threads": "1"}, environment)
+    values = result.settings
+    assert (values.threads, values.window, values.max_chars, values.overlap) == (1, 90, 50, 30)
+    assert [result.origins.get(name) for name in ("threads", "window", "max_chars", "overlap")] == [
+        "flag", "environment", f"file {file}", None
+    ]  # fmt: skip
+
+
+def test_everything_missing_is_named_at_once():
+    with pytest.raises(SettingsError) as caught:
+        load({}, {})
+    for name in ("RANER_BOOTSTRAP_SERVERS", "--input-topic", "output_topic is not set"):
+        assert name in str(caught.value)
+
+
+def test_an_unknown_variable_fails():
+    with pytest.raises(SettingsError, match=r"unknown in the environment: RANER_TREADS; known are RANER_BACKLOG"):
+        loaded(environment={"RANER_TREADS": "1"})
+
+
+def test_an_unknown_key_of_the_file_fails(tmp_path):
+    (tmp_path / "a.toml").write_text("treads = 1")
+    with pytest.raises(SettingsError, match=r"unknown in .*a.toml: treads"):
+        loaded(file=tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("content", ["= 1", None])
+def test_a_file_that_cannot_be_read_fails(tmp_path, content):
+    if content:
+        (tmp_path / "a.toml").write_text(content)
+    with pytest.raises(SettingsError, match="cannot be read as TOML"):
+        loaded(file=tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"threads": "many"}, r"threads is 'many' \(flag\).*--threads, RANER_THREADS"),
+        ({"delivery": "exactly-once"}, "this version delivers at-least-once only"),
+        ({"memory_cap": "lots"}, "'lots' is no size"),
+        ({"http_port": "99999"}, "less than or equal to 65535"),
+        ({"window": "30", "overlap": "30"}, "expected overlap < window"),
+        ({"output_topic": "in"}, "expected three different ones"),
+        ({"text_fields": "title,,body"}, "at least 1 character"),
+        ({"kafka": ["acks"]}, "expected name=value"),
+        ({"kafka": ["enable.auto.commit=true"]}, "not yours to set"),
+        ({"kafka": ["consumer.group.id=x"]}, "use RANER_GROUP_ID"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name_and_what_was_expected(flags, told):
+    with pytest.raises(SettingsError, match=told):
+        loaded(flags)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("200MiB", 200 * 1024**2), ("1 GB", 10**9), ("1.5ki", 1536), ("4096", 4096), (4096, 4096), ("2g", 2 * 10**9)],
+)
+def test_sizes_have_units(written, size):
+    assert loaded({"memory_cap": written}).settings.memory_cap == size
+
+
+def test_an_empty_variable_counts_as_none():
+    assert loaded(environment={"RANER_MODEL": "", "RANER_THREADS": ""}).settings.model is None
+
+
+def test_dead_letters_have_a_topic_of_their_own_by_default():
+    assert loaded().settings.dead_letter_topic == "out.dead-letters"
+
+
+def test_librdkafka_properties_come_from_every_source(tmp_path):
+    (tmp_path / "a.toml").write_text('[kafka]\nsecurity.protocol = "SASL_SSL"\n"socket.keepalive.enable" = true\n')
+    result = loaded(
+        flags={"kafka": ["linger.ms=7"]},
+        environment={"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_KAFKA_CONSUMER_FETCH_MIN_BYTES": "9"},
+        file=tmp_path / "a.toml",
+    ).settings
+    assert kafka_properties(result, "producer") == {
+        "security.protocol": "SASL_SSL",
+        "socket.keepalive.enable": "true",
+        "linger.ms": "7",
+        "sasl.password": "s3cret",
+    }
+    assert kafka_properties(result, "consumer")["fetch.min.bytes"] == "9"
+
+
+def test_secrets_are_masked():
+    names = ["sasl.password", "ssl.key.password", "ssl.key.pem", "sasl.oauthbearer.client.secret", "sasl.jaas.config"]
+    assert set(masked(dict.fromkeys(names, "s3cret")).values()) == {"********"}
+    assert masked({"sasl.username": "me", "consumer.sasl.password": "s3cret"}) == {
+        "sasl.username": "me", "consumer.sasl.password": "********"
+    }  # fmt: skip
+
+
+def test_every_setting_has_help():
+    assert all(field.description for _, field in settings.fields())
+
+
+def test_the_model_is_a_path():
+    assert loaded({"model": "/models/raner"}).settings.model == Path("/models/raner")
