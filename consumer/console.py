@@ -26,6 +26,7 @@ MIB = 1024**2
 _COLOURS = {"PER": "black on bright_cyan", "LOC": "black on bright_green", "ORG": "black on bright_magenta"}
 _OTHER_COLOUR = "black on bright_yellow"
 _SHOWN_CHARS = 320  # of one text in the demo
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}  # what some readers take for the end of a line
 
 _out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -198,8 +199,10 @@ def _json_line(line: Line) -> None:
     entities = [entity.model_dump() for its in line.entities.values() for entity in its]
     told: dict[str, Any] = {} if message.id is None else {"id": message.id}
     told["text"] = message.texts if line.by_field else next(iter(message.texts.values()))
-    rest = json.dumps(told | {"entities": entities}, ensure_ascii=False)
-    plain(rest if message.attributes == "{}" else f'{rest[:-1]}, "attributes": {message.attributes}}}')
+    written = json.dumps(told | {"entities": entities}, ensure_ascii=False)
+    if message.attributes != "{}":
+        written = f'{written[:-1]}, "attributes": {message.attributes}}}'
+    plain(written.translate(_LINE_ENDS))
 
 
 def _rows(line: Line) -> None:

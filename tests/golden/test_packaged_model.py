@@ -1,0 +1,37 @@
+"""What the packaged model finds in a few sentences; `raner-stream annotate --format text` prints the same."""
+
+import pytest
+
+import nlp
+
+SENTENCES = {
+    "馬英九在臺北會見了賴清德。": "[馬英九 PER]在[臺北 LOC]會見了[賴清德 PER]。",
+    "马英九在台北会见了赖清德。": "[马英九 PER]在[台北 LOC]会见了[赖清德 PER]。",
+    "中国足球协会副主席李明昨天抵达上海。": "[中国足球协会 ORG]副主席[李明 PER]昨天抵达[上海 LOC]。",
+    "阿里巴巴集团宣布与浙江大学合作，地点在杭州。": "[阿里巴巴集团 ORG]宣布与[浙江大学 ORG]合作，地点在[杭州 LOC]。",
+    "他把[SEP]写在纸上，然后去了广州和深圳。": "他把[SEP]写在纸上，然后去了[广州 LOC]和[深圳 LOC]。",
+    "　　新华社记者张伟　李娜": "　　[新华社 ORG]记者[张伟 PER]　[李娜 PER]",
+    "今天天气真好，出去走走吧！😀": "今天天气真好，出去走走吧！😀",
+    "联合国秘书长古特雷斯在日内瓦发表讲话。": "[联合国 ORG]秘书长[古特雷斯 PER]在[日内瓦 LOC]发表讲话。",
+}
+
+
+def marked(text, spans):
+    for span in reversed(spans):
+        text = f"{text[: span.start]}[{text[span.start : span.end]} {span.label}]{text[span.end :]}"
+    return text
+
+
+@pytest.fixture(scope="module")
+def annotator():
+    return nlp.load()
+
+
+@pytest.mark.parametrize(("text", "expected"), SENTENCES.items())
+def test_a_sentence_is_read_as_before(annotator, text, expected):
+    assert marked(text, annotator.annotate([text])[0]) == expected
+
+
+def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):
+    clear, unclear = annotator.annotate(["李明昨天抵达上海。", "小红书很红。"])
+    assert min(span.score for span in clear) > 0.95 > max((span.score for span in unclear), default=0)

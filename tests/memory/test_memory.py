@@ -1,0 +1,76 @@
+"""Hard bounds that are promises: peak resident memory, of processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from topics import produce, read
+from worker_process import wait_for, worker_process
+
+WORKER_MIB = 150
+MIB = 1024**2
+
+
+def peak_of(code, *arguments):
+    """Return the peak resident memory in MiB of a program that ends by printing it."""
+    program = f"{code}\nfrom consumer.memory import peak\nprint(peak())"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=environment, check=True
+    )
+    return int(done.stdout.split()[-1]) / MIB
+
+
+ANNOTATE = """
+import sys
+import nlp
+annotator = nlp.load()
+text = "今天王小明在北京大学读书，后来去了上海，大家都说可以出去走一走。" * int(sys.argv[1])
+assert annotator.annotate([text])
+"""
+
+
+def test_a_text_of_a_megabyte_takes_hardly_more_than_a_short_one():
+    short, long = peak_of(ANNOTATE, "32"), peak_of(ANNOTATE, "10000")  # 330,000 characters, 30,000 entities
+    assert long < short + 14  # its spans are 5 MiB
+
+
+REPEATED = """
+import nlp
+annotator = nlp.load()
+for text in ("北京" * 10_000, "A" * 20_000, "王小明，" * 2_000):
+    annotator.annotate([text])
+"""
+
+
+def test_repeated_text_that_reads_as_one_endless_name_is_no_trap():
+    assert peak_of(REPEATED) < 110
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_worker_stays_under_its_bound_whatever_it_is_sent(broker, tmp_path):
+    settings = broker.settings()
+    big = "今天的天气比昨天好，王小明说可以出去走一走。" * 5_000
+    values = [json.dumps({"text": "王小明在北京大学读书，后来去了上海。" * 5}) for _ in range(400)]
+    values += [json.dumps({"text": big}, ensure_ascii=False), json.dumps({"text": "北京" * 20_000}), "x" * 900_000]
+    produce(broker.bootstrap_servers, settings["input_topic"], [{"value": value} for value in values])
+    with worker_process(tmp_path, **settings) as worker:
+        topics = [settings["output_topic"], settings["dead_letter_topic"]]
+        read(broker.bootstrap_servers, topics, len(values))
+        wait_for(lambda: worker.metric("raner_resident_memory_peak_bytes") > 0, "the figure", worker)
+        peak = worker.metric("raner_resident_memory_peak_bytes") / MIB
+        assert worker.stop() == 0
+    assert peak < WORKER_MIB
+
+
+def test_under_a_cap_it_runs_and_stays_below(embedded, tmp_path):
+    settings = embedded.settings(memory_cap="160MiB")
+    values = [{"value": json.dumps({"text": "王小明在北京大学读书，后来去了上海。" * 5})} for _ in range(300)]
+    produce(embedded.bootstrap_servers, settings["input_topic"], values)
+    with worker_process(tmp_path, **settings) as worker:
+        read(embedded.bootstrap_servers, [settings["output_topic"]], 300)
+        assert worker.metric("raner_memory_limit_bytes") == 160 * MIB
+        assert worker.metric("raner_resident_memory_peak_bytes") <= 160 * MIB
+        assert worker.stop() == 0

@@ -1,0 +1,177 @@
+"""The commands as a person or a script runs them, in this process."""
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from checkpoints import write_checkpoint
+
+from consumer.cli import main
+from nlp import model
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command; return its exit status, what it printed and what it complained of."""
+
+    def runner(*arguments, stdin=b"", environment=()):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        for name, value in dict(environment).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return runner
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_annotate_gives_a_line_for_every_line(run):
+    texts = ["王小明在北京。", "", "😀他去了上海", "　　", "[SEP]李明说"]
+    status, out, _ = run("annotate", "-", stdin="\n".join(texts).encode())
+    found = lines(out)
+    assert status == 0
+    assert [line["text"] for line in found] == texts
+    for line in found:
+        for entity in line["entities"]:
+            assert line["text"][entity["start"] : entity["end"]] == entity["text"]
+    assert [[e["text"] for e in line["entities"]] for line in found] == [["王小明", "北京"], [], ["上海"], [], ["李明"]]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x0b", "\x85", "\r"])
+def test_only_a_line_feed_ends_a_line(run, separator):
+    text = f"王小明在北京。{separator}李明在上海。"
+    _, out, _ = run("annotate", stdin=f"{text}\r\n".encode())
+    assert [line["text"] for line in lines(out)] == [text]
+
+
+def test_annotate_recognises_a_json_object_a_line_and_keeps_what_else_it_has(run, tmp_path):
+    path = tmp_path / "messages.jsonl"
+    path.write_text('\n{"id": 7, "text": "王小明", "n": 1.10}\n\n{"text": "上海"}\n', encoding="utf-8")
+    status, out, _ = run("annotate", path)
+    assert status == 0
+    blank, first, second = lines(out)
+    assert (blank["text"], second["text"]) == ("", "上海")
+    assert (first["id"], first["text"], first["entities"][0]["text"]) == (7, "王小明", "王小明")
+    assert '"attributes": {"n":1.10}' in out
+
+
+def test_annotate_takes_several_fields(run):
+    value = json.dumps({"title": "王小明", "body": "在上海"}).encode()
+    _, out, _ = run("annotate", "--text-fields", "title,body", stdin=value)
+    (line,) = lines(out)
+    assert line["text"] == {"title": "王小明", "body": "在上海"}
+    assert [(e["field"], e["text"]) for e in line["entities"]] == [("title", "王小明"), ("body", "上海")]
+
+
+def test_annotate_goes_on_after_a_bad_line_and_says_which(run):
+    status, out, err = run("annotate", stdin="王小明\n".encode() + b"\xff\n" + "上海".encode())
+    assert (status, len(lines(out))) == (1, 2)
+    assert "-:2: not_utf8" in err
+
+
+def test_a_text_that_looks_like_json_can_be_read_as_text(run):
+    _, out, _ = run("annotate", "--input", "text", stdin="{王小明}".encode())
+    assert lines(out)[0]["text"] == "{王小明}"
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("text", "[王小明 PER]在[北京 LOC]\n"),
+        ("table", "line\tfield\tstart\tend\ttype\tscore\ttext\n1\ttext\t0\t3\tPER\t"),
+    ],
+)
+def test_annotate_has_formats_for_people(run, format, expected):
+    _, out, _ = run("annotate", "--format", format, stdin="王小明在北京".encode())
+    assert out.startswith(expected)
+
+
+def test_eval_prints_exact_figures(run, tmp_path):
+    gold = {
+        "text": "王小明在北京。",
+        "entities": [{"start": 0, "end": 3, "type": "NR"}, {"start": 4, "end": 5, "type": "NS"}],
+    }
+    (tmp_path / "gold.jsonl").write_text(json.dumps(gold), encoding="utf-8")
+    options = ("--map", "NR=PER", "--map", "NS=LOC")
+    status, out, _ = run("eval", tmp_path / "gold.jsonl", *options, "--format", "json")
+    report = json.loads(out)
+    assert status == 0
+    assert report["micro"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "gold": 2, "predicted": 2}
+    assert (report["types"]["PER"]["f1"], report["types"]["LOC"]["f1"]) == (1.0, 0.0)
+    _, table, _ = run("eval", tmp_path / "gold.jsonl", "--map", "NR=PER")
+    assert "left out, without a counterpart, gold: NS 1" in table
+    assert "left out, without a counterpart, predicted: LOC 1" in table
+
+
+def test_eval_refuses_a_map_that_maps_nothing(run, tmp_path):
+    (tmp_path / "gold").write_text("王 O\n", encoding="utf-8")
+    status, _, err = run("eval", tmp_path / "gold", "--map", "NR")
+    assert (status, "'NR' renames nothing; expected FROM=TO" in err) == (2, True)
+
+
+def test_a_model_is_converted_and_described(run, tmp_path):
+    source = write_checkpoint(tmp_path / "checkpoint")
+    status, out, _ = run("model", "convert", source, tmp_path / "served", "--name", "mine", "--licence", "MIT")
+    assert (status, "mine" in out, "pair-safe" in out) == (0, True, True)
+    assert run("model", "info", tmp_path / "served")[:2] == (0, out)
+    status, _, err = run("model", "convert", source, tmp_path / "served")
+    assert (status, "exists and is not empty" in err) == (2, True)
+    assert run("model", "info")[0] == 0
+
+
+def test_a_changed_model_is_not_described(run, tmp_path):
+    copy = shutil.copytree(model.DEFAULT, tmp_path / "copy")
+    (copy / "vocab.txt").write_text("x")
+    status, out, err = run("model", "info", copy)
+    assert (status, out, "vocab.txt has digest" in err) == (2, "", True)
+
+
+WORKER = ("--bootstrap-servers", "127.0.0.1:1", "--input-topic", "in", "--output-topic", "out")
+
+
+def test_check_config_prints_what_would_run_and_no_secret(run):
+    secret = {"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_WINDOW": "100"}
+    status, out, _ = run("check-config", *WORKER, "--threads", "1", environment=secret)
+    assert status == 0
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["--window"] == ["100", "environment"]
+    assert rows["--threads"] == ["1", "flag"]
+    assert rows["--overlap"] == ["30", "default"]
+    assert "sasl.password" in out
+    assert "s3cret" not in out
+    assert "memory plan" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "bootstrap_servers is not set"),
+        ((*WORKER, "--model", "/nowhere"), "model: /nowhere holds no model.json"),
+        ((*WORKER, "--memory-cap", "50MiB"), "a memory cap of 50 MiB cannot hold this worker"),
+        ((*WORKER, "--window", "600"), "window 600"),
+        ((*WORKER, "--kafka", "no.such.property=1"), 'No such configuration property: "no.such.property"'),
+        ((*WORKER, "--delivery", "exactly-once"), "at-least-once only"),
+    ],
+)
+def test_check_config_refuses_what_could_not_run(run, arguments, told):
+    status, _, err = run("check-config", *arguments)
+    assert status == 2
+    assert told in err
+
+
+def test_schema_prints_the_published_schema(run):
+    published = Path(__file__).parents[2] / "schemas" / "annotated-message-1.0.schema.json"
+    assert run("schema")[1] == published.read_text(encoding="utf-8")
+
+
+def test_a_file_that_is_not_there_is_named(run):
+    status, _, err = run("annotate", "/nowhere")
+    assert (status, "/nowhere cannot be read" in err) == (2, True)
