@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics, generate_latest
 from prometheus_client.registry import Collector
+
+from consumer.errors import Reason
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -30,6 +32,7 @@ class Metrics:
     """The catalogue. Each instance has a registry of its own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each counter, with the time it was made, helps no one here
         self.registry = CollectorRegistry()
         self._rows: list[Row] = []
 
@@ -72,6 +75,9 @@ class Metrics:
         self.memory_actions = self._add(Counter, "memory_actions_total", "What the watch did", "action")
 
         self.model = self._add(Info, "model", "The model: name, revision, digest")
+
+        for reason in Reason:
+            self.dead_letters.labels(reason.value)  # at 0 from the start, so that a first one is seen as an increase
 
     def stage(self, name: str) -> AbstractContextManager[object]:
         """Time a block as a stage."""

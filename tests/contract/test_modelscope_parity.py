@@ -1,0 +1,145 @@
+"""The core held against ModelScope's own pipeline on a trained checkpoint. Needs the extra `parity` and ../shared."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoints import write_checkpoint
+
+import nlp
+from nlp import model
+from nlp.batching import token_batch, width_of
+from nlp.checkpoint import read_checkpoint
+from nlp.convert import convert
+from nlp.errors import CheckpointError
+from nlp.evaluate import evaluate
+from nlp.gold import Gold
+from nlp.types import Span
+from nlp.windows import windows
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]  # the warnings are those of older libraries
+
+SHARED = Path(__file__).parents[3] / "shared"
+CHECKPOINTS = ("bge4-mix", "minilm6-msra")
+ODD = "😀🀄𠮷ＡＢＣ①½ﬁ\u3000\t\x00\u200b\u200d\ufeff\ufffd\ue000İıßÅéñ한あァｱ้ा[]【】“”‘’—…·"
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    path = SHARED / "data" / "msra" / "dev.jsonl"
+    if not path.is_file():
+        pytest.skip(f"no corpus at {path}")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module", params=CHECKPOINTS)
+def checkpoint(request):
+    path = SHARED / "models" / request.param
+    if not path.is_dir():
+        pytest.skip(f"no checkpoint at {path}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def served(checkpoint, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("served") / "model"
+    convert(checkpoint, directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def oracle(checkpoint):
+    from modelscope.pipelines import pipeline
+
+    return pipeline("named-entity-recognition", model=str(checkpoint), device="cpu")
+
+
+def test_every_character_has_modelscopes_id(checkpoint, served, sentences):
+    from modelscope.preprocessors import Preprocessor
+
+    theirs = Preprocessor.from_pretrained(str(checkpoint), padding=False, max_length=512)
+    ours = nlp.load(served)._tokenizer
+    texts = [s["text"] for s in sentences[:400]] + [ODD]
+    texts += ["".join(map(chr, range(start, start + 256))) for start in range(0, 0xD800, 256)]
+    for text in texts:
+        expected = theirs(text)["input_ids"][0].tolist()[1:-1]
+        assert ours.encode(text[:510]).tolist() == expected
+
+
+def test_int8_emissions_stay_close_to_modelscopes(oracle, served, sentences):
+    import torch
+
+    ours = nlp.load(served, window=500)
+    differences, spread, agreed, tokens = [], [], 0, 0
+    for text in [s["text"] for s in sentences[:150]]:
+        data = oracle.preprocessor(text, padding=False)
+        with torch.no_grad():
+            logits = oracle.model.head.linear(oracle.model.encoder(
+                input_ids=data["input_ids"], attention_mask=data["attention_mask"]
+            ).last_hidden_state)[0, 1:-1].numpy()  # fmt: skip
+        (window,) = windows(0, len(text), 500, 0)
+        batch = token_batch([text], [window], width_of(window), ours._tokenizer)
+        emissions = ours._engine.emissions(batch)[0, 1 : len(text) + 1]
+        differences.append(emissions - logits)
+        spread.append(logits)
+        agreed += int((emissions.argmax(1) == logits.argmax(1)).sum())
+        tokens += len(text)
+    error = float(np.sqrt(np.mean(np.concatenate(differences) ** 2)) / np.std(np.concatenate(spread)))
+    assert error < 0.06
+    assert agreed / tokens > 0.995
+
+
+def test_the_same_entities_are_found_as_by_modelscopes_pipeline(oracle, served, sentences):
+    texts = [s["text"] for s in sentences[:300] if "[SEP]" not in s["text"]]
+    theirs = [
+        Gold(text, frozenset((e["start"], e["end"], e["type"]) for e in oracle(text, padding=False)["output"]))
+        for text in texts
+    ]
+    ours = nlp.load(served, window=500).annotate(texts)
+    report = evaluate(theirs, ours, ("PER", "LOC", "ORG"), gold_names={}, predicted_names={})
+    assert report.micro.gold > 400
+    assert report.micro.f1 > 0.95  # what int8 and the stricter reading of tags change
+
+
+def test_the_packaged_model_is_what_the_command_makes_of_its_checkpoint(tmp_path):
+    source = SHARED / "models" / "bge4-mix"
+    if not source.is_dir():
+        pytest.skip(f"no checkpoint at {source}")
+    made = convert(source, tmp_path / "made")
+    packaged = model.read_manifest(model.DEFAULT)
+    assert (made.files, made.revision, made.name) == (packaged.files, packaged.revision, packaged.name)
+
+
+def test_the_packaged_model_is_as_good_as_it_was(sentences):
+    gold = [Gold(s["text"], frozenset((a, b, c) for a, b, c in s["ents"])) for s in sentences]
+    predicted: list[list[Span]] = nlp.load(threads=2).annotate([g.text for g in gold])
+    report = evaluate(gold, predicted, ("PER", "LOC", "ORG"), gold_names={}, predicted_names={})
+    assert report.micro.f1 > 0.895
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    (directory / "model.safetensors").unlink()
+    (directory / "pytorch_model.bin").write_bytes(pickle.dumps({"encoder": Bomb()}))
+    with pytest.raises(CheckpointError, match="could not be read as a dictionary of tensors"):
+        read_checkpoint(directory)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_file_cut_short_is_refused(tmp_path, checkpoint):
+    directory = tmp_path / "checkpoint"
+    directory.mkdir()
+    for path in checkpoint.iterdir():
+        (directory / path.name).write_bytes(path.read_bytes())
+    weights = directory / "pytorch_model.bin"
+    weights.write_bytes(weights.read_bytes()[:1_000_000])
+    with pytest.raises(CheckpointError, match="could not be read"):
+        read_checkpoint(directory)

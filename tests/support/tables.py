@@ -1,0 +1,50 @@
+"""The generated tables of the documentation. `python tests/support/tables.py` writes them into README.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from consumer.metrics import Metrics
+from consumer.settings import fields, flag, unit, variable
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def settings_table() -> str:
+    """Return every setting: its flag, its variable, its default, its unit, and what it is for."""
+    rows = ["| flag | variable | default | unit | |", "|---|---|---|---|---|"]
+    for name, field in fields():
+        default = "" if field.is_required() or field.default_factory else _shown(field.default)
+        key = "`RANER_KAFKA_<PROPERTY>`" if name == "kafka" else f"`{variable(name)}`"
+        help_ = (field.description or "").replace("|", "\\|")
+        rows.append(f"| `{flag(name)}` | {key} | {default} | {unit(field)} | {help_} |")
+    return "\n".join(rows)
+
+
+def metrics_table() -> str:
+    """Return every metric: its name, type and labels, and what it counts."""
+    rows = ["| metric | type | labels | |", "|---|---|---|---|"]
+    rows += [f"| `{row.name}` | {row.type} | {', '.join(row.labels)} | {row.help} |" for row in Metrics().rows()]
+    return "\n".join(rows)
+
+
+TABLES = {"settings": settings_table, "metrics": metrics_table}
+
+
+def with_tables(text: str) -> str:
+    """Return a page with its tables brought up to date, each between its two marks."""
+    for name, table in TABLES.items():
+        marks = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
+        text = re.sub(marks, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text, flags=re.DOTALL)
+    return text
+
+
+def _shown(default: object) -> str:
+    if default in (None, {}):
+        return ""
+    return f"`{','.join(default) if isinstance(default, tuple) else default}`"
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
