@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nlp.model import Manifest
 
 MIB = 1024**2
-_COLOURS = {"PER": "black on bright_cyan", "LOC": "black on bright_green", "ORG": "black on bright_magenta"}
-_OTHER_COLOUR = "black on bright_yellow"
+_COLOURS = {"PER": "#0b2540 on #8ecbff", "LOC": "#0c2f12 on #9be29b", "ORG": "#3d1230 on #f5a6d8"}
+_OTHER_COLOUR = "#332b00 on #f0d878"
 _SHOWN_CHARS = 320  # of one text in the demo
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}  # what some readers take for the end of a line
 
