@@ -77,7 +77,7 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
         raise SettingsError(f"model: {error}") from error
     annotator.annotate(["。" * settings.window])  # what the engine sets up once belongs to what is measured
     cap = settings.memory_cap or memory.cgroup_limit()
-    plan = memory.plan(settings, cap, memory.resident(), manifest.token_bytes)
+    plan = memory.plan(settings, cap, memory.resident(), manifest.token_bytes, annotator.row_tokens)
     annotator.batch_tokens = plan.batch_tokens
     return Core(annotator, manifest, plan, threads)
 
@@ -144,7 +144,6 @@ class Kafka:
     """Both clients, and what is made of them. Left in order: what was committed is told, the group is left."""
 
     def __init__(self, settings: Settings, metrics: Metrics, health: Health, shutdown: Shutdown) -> None:
-        self._shutdown = shutdown
         incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
         self._consumer = make_consumer(settings, incoming)
         self._producer = make_producer(settings, outgoing)
@@ -217,7 +216,7 @@ def _announce(core: Core, metrics: Metrics) -> None:
 
 
 def _shrink(annotator: Annotator, metrics: Metrics) -> None:
-    annotator.batch_tokens = max(memory.LEAST_BATCH_TOKENS, annotator.batch_tokens // 2)
+    annotator.batch_tokens = max(annotator.row_tokens, annotator.batch_tokens // 2)
     metrics.batch_budget.set(annotator.batch_tokens)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -117,7 +118,7 @@ def schema(_: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> Loaded:
     flags = {name: value for name, value in vars(arguments).items() if name not in _NO_SETTINGS}
-    return settings.load(flags, settings.environment(), arguments.config)
+    return settings.load(flags, os.environ, arguments.config)
 
 
 def _annotator(arguments: argparse.Namespace) -> Annotator:

@@ -78,6 +78,11 @@ class InMemoryDelivery:
             self.committed[place] = self._held.pop(place)
         return refused
 
+    def forget(self, partitions: Collection[Partition]) -> None:
+        """See `Delivery`."""
+        for place in partitions:
+            self._held.pop(place, None)
+
     def _refusal(self, outcome: Outcome) -> Refusal | None:
         if len(outcome.value or b"") > self._max_bytes:
             return Refusal(outcome, Reason.OUTPUT_TOO_LARGE, "the message is too large")

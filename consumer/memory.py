@@ -20,7 +20,6 @@ from consumer.settings import Settings
 MIB = 1024**2
 RESERVE = 8 * MIB  # heap growth, thread stacks, what no one counts
 SOFT_SHARE = 0.9  # of the cap
-LEAST_BATCH_TOKENS = 128
 MESSAGE_BYTES = 12  # what a character of a text costs on its way: bytes, string, output
 _TRIM_EVERY_SECONDS = 5.0
 
@@ -49,11 +48,11 @@ class Plan:
         return sum(row.bytes for row in self.rows)
 
 
-def plan(settings: Settings, cap: int, resident: int, token_bytes: int) -> Plan:
+def plan(settings: Settings, cap: int, resident: int, token_bytes: int, row_tokens: int) -> Plan:
     """Add up what the worker will take and give the rest to the token batches; raise `SettingsError` if it cannot be.
 
-    `resident` is measured with the model loaded; `token_bytes` is what a padded token takes in the engine. Without a
-    cap (0) the batch budget is what was asked for.
+    `resident` is measured with the model loaded; `token_bytes` is what a padded token takes in the engine, and
+    `row_tokens` the least that a batch holds. Without a cap (0) the batch budget is what was asked for.
     """
     fixed = (
         Row("interpreter, libraries, model", resident),
@@ -63,19 +62,19 @@ def plan(settings: Settings, cap: int, resident: int, token_bytes: int) -> Plan:
         Row("records in work (batch_bytes)", settings.batch_bytes * MESSAGE_BYTES),
         Row("reserve", RESERVE),
     )
-    wanted = settings.batch_tokens * token_bytes
-    left = cap - sum(row.bytes for row in fixed) if cap else wanted
-    tokens = min(settings.batch_tokens, max(left, 0) // token_bytes)
-    rows = (*fixed, Row(f"token batch ({max(tokens, LEAST_BATCH_TOKENS)} tokens)", tokens * token_bytes))
-    if cap and tokens < min(LEAST_BATCH_TOKENS, settings.batch_tokens):
-        needed = sum(row.bytes for row in fixed) + LEAST_BATCH_TOKENS * token_bytes
-        table = "\n".join(f"  {row.name:<46}{row.bytes / MIB:8.1f} MiB" for row in fixed)
+    taken = sum(row.bytes for row in fixed)
+    tokens = max(settings.batch_tokens, row_tokens)
+    if cap:
+        tokens = min(tokens, (cap - taken) // token_bytes)
+    if tokens < row_tokens:
+        needed = (*fixed, Row(f"smallest token batch ({row_tokens} tokens)", row_tokens * token_bytes))
+        table = "\n".join(f"  {row.name:<46}{row.bytes / MIB:8.1f} MiB" for row in needed)
+        total = sum(row.bytes for row in needed)
         raise SettingsError(
-            f"a memory cap of {cap / MIB:.0f} MiB cannot hold this worker, which needs {needed / MIB:.0f}:\n{table}\n"
-            f"  {'smallest token batch':<46}{LEAST_BATCH_TOKENS * token_bytes / MIB:8.1f} MiB\n"
-            "Raise RANER_MEMORY_CAP, or lower RANER_FETCH_QUEUE, RANER_SEND_QUEUE or RANER_BACKLOG"
+            f"a memory cap of {cap / MIB:.0f} MiB cannot hold this worker, which needs {total / MIB:.0f}:\n{table}\n"
+            "Raise RANER_MEMORY_CAP, or lower RANER_FETCH_QUEUE, RANER_SEND_QUEUE, RANER_BACKLOG or RANER_WINDOW"
         )
-    return Plan(cap, rows, tokens)
+    return Plan(cap, (*fixed, Row(f"token batch ({tokens} tokens)", tokens * token_bytes)), tokens)
 
 
 class Watch:

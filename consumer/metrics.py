@@ -40,7 +40,8 @@ class Metrics:
     """The catalogue. Each instance has a registry of its own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each counter, with the time it was made, helps no one here
+        # A second series for each counter, with the time it was made, helps no one here.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._rows: list[Row] = []
 

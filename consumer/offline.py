@@ -57,14 +57,15 @@ def annotate_lines(
         group.append((number, codec.decode(_record(number, value), reading or _PLAIN)))
         size += len(value)
         if len(group) >= _GROUP_LINES or size >= _GROUP_BYTES:
-            yield from _annotated(group, annotator, by_field=len(fields) > 1)
+            yield from _annotated(group, annotator, reading or _PLAIN)
             group, size = [], 0
-    yield from _annotated(group, annotator, by_field=len(fields) > 1)
+    yield from _annotated(group, annotator, reading or _PLAIN)
 
 
 def _annotated(
-    group: Sequence[tuple[int, Message | Rejected]], annotator: Annotator, *, by_field: bool
+    group: Sequence[tuple[int, Message | Rejected]], annotator: Annotator, reading: Format
 ) -> Iterator[Line | BadLine]:
+    by_field = len(reading.fields) > 1
     texts = [text for _, item in group if isinstance(item, Message) for text in item.texts.values()]
     spans = iter(annotator.annotate(texts))
     for number, item in group:

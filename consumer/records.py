@@ -92,3 +92,7 @@ class Delivery(Protocol):
         A refused outcome's partition is not committed at or past it until an outcome of the same record is delivered.
         """
         ...
+
+    def forget(self, partitions: Collection[Partition]) -> None:
+        """Commit nothing more of what was delivered of partitions that are lost."""
+        ...

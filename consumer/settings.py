@@ -5,7 +5,6 @@ One class holds them all; the flags, the environment names, the table in the REA
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -256,8 +255,3 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[s
         if name == "delivery":
             message = "this version delivers at-least-once only"
         yield f"{name} is {shown} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"
-
-
-def environment() -> Mapping[str, str]:
-    """Return the process's environment."""
-    return os.environ

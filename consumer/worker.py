@@ -169,6 +169,7 @@ class Worker:
 
     def _forget_lost(self) -> None:
         lost = self._source.take_lost()
+        self._delivery.forget(lost)
         self.backlog.drop(lost)
         if self._job and self._job.place in lost:
             self._job = None  # its new owner works it from the start; nothing of it was published

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nlp.batching import SPECIAL_TOKENS, by_width, stitch, token_batch
+from nlp.batching import SPECIAL_TOKENS, by_width, stitch, token_batch, width_of
 from nlp.crf import Crf
 from nlp.decoder import Decoder, Decoding, Piece
 from nlp.tokenizer import Tokenizer
@@ -63,6 +63,11 @@ class Annotator:
             for document, piece in pieces.items():
                 if piece.last:
                     del decodings[document]
+
+    @property
+    def row_tokens(self) -> int:
+        """Padded tokens of a full window's row: the least that a batch holds, whatever its budget."""
+        return width_of(Window(0, 0, self.window, 0, self.window))
 
     def windows(self, document: int, text: str) -> list[Window]:
         """Return the windows that a text is read in."""

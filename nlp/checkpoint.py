@@ -139,7 +139,7 @@ def _tags(directory: Path) -> tuple[str, ...]:
     places = (
         ("label_mapping.json", _json(directory / "label_mapping.json", required=False)),
         *(
-            (f"configuration.json {section}.{key}", settings.get(section, {}).get(key))
+            (f"configuration.json {section}.{key}", _within(settings, section, key))
             for section in ("model", "preprocessor")
             for key in ("label2id", "id2label")
         ),
@@ -153,11 +153,18 @@ def _tags(directory: Path) -> tuple[str, ...]:
     )
 
 
-def _in_order(mapping: Mapping[str, Any], place: str) -> tuple[str, ...]:
+def _within(settings: Mapping[str, Any], section: str, key: str) -> Any:
+    inner = settings.get(section)
+    return inner.get(key) if isinstance(inner, dict) else None
+
+
+def _in_order(mapping: Any, place: str) -> tuple[str, ...]:
     try:
-        ids = {int(index): str(tag) for tag, index in mapping.items()}  # label2id
-    except (TypeError, ValueError):
-        ids = {int(index): str(tag) for index, tag in mapping.items()}  # id2label
+        pairs = list(mapping.items())
+        is_label2id = all(isinstance(index, int) for _, index in pairs)
+        ids = {int(index): str(tag) for index, tag in ((b, a) if is_label2id else (a, b) for a, b in pairs)}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{place} is {mapping!r:.80}; expected labels and their numbers") from error
     if sorted(ids) != list(range(len(ids))):
         raise CheckpointError(f"{place} numbers its labels {sorted(ids)}; expected 0 to {len(ids) - 1}")
     return tuple(ids[i] for i in range(len(ids)))

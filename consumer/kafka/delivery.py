@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,6 +71,11 @@ class AtLeastOnceDelivery:
         self._blocked = {refusal.outcome.record.place for refusal in refusals}
         self._settle(self._waiting)
         return refusals
+
+    def forget(self, partitions: Collection[Partition]) -> None:
+        """See `Delivery`."""
+        for place in partitions:
+            self._done.pop(place, None)
 
     def settle(self) -> None:
         """Commit what is acknowledged before partitions are given up, unless the broker keeps the group waiting."""

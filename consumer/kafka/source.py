@@ -119,11 +119,11 @@ class KafkaSource:
         once: later, each question would wait behind a fetch.
         """
         try:
-            committed = self._consumer.committed(partitions, timeout=_BROKER_SECONDS)
+            committed = _answered(self._consumer.committed(partitions, timeout=_BROKER_SECONDS))
             fresh = [TopicPartition(p.topic, p.partition, self._start) for p in committed if p.offset < 0]
             if not fresh:
                 return committed
-            starts = self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS)
+            starts = _answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
             self._consumer.commit(offsets=starts, asynchronous=True)
         except KafkaException as error:
             log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
@@ -184,6 +184,13 @@ class KafkaSource:
             self._consumer.assign([*others, partition])
         if self._all_paused or _place(partition) in self._paused:
             self._consumer.pause([partition])
+
+
+def _answered(partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """Return partitions that the broker answered for; raise `KafkaException` if it could not for one of them."""
+    if error := next((p.error for p in partitions if p.error), None):
+        raise KafkaException(error)
+    return partitions
 
 
 def _place(partition: TopicPartition) -> Partition:

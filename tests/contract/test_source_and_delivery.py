@@ -138,6 +138,16 @@ def test_nothing_is_committed_past_a_refused_outcome_until_its_dead_letter_is_de
     assert ports.published(12)[-1] == (b"1-1", b"v")
 
 
+def test_of_a_lost_partition_nothing_more_is_committed(ports):
+    records = fetched(ports)
+    victim = next(r for r in records if (r.partition, r.offset) == (1, 1))
+    before = ports.committed()[1]
+    ports.delivery.deliver([outcome(r, TOO_LARGE if r is victim else b"out") for r in records])
+    ports.delivery.forget([victim.place])
+    assert not ports.delivery.deliver([])
+    assert ports.committed() == [3, before, 3, 3]
+
+
 def test_a_dead_letter_that_is_refused_can_be_delivered_cut_down(ports):
     record = fetched(ports)[0]
     letter = dead_letter(record, Reason.NOT_JSON, "decode", "no JSON")

@@ -71,6 +71,11 @@ def test_annotate_takes_several_fields(run):
     assert [(e["field"], e["text"]) for e in line["entities"]] == [("title", "王小明"), ("body", "上海")]
 
 
+def test_plain_text_has_one_field_however_many_an_object_would_have(run):
+    _, out, _ = run("annotate", "--text-fields", "title,body", stdin="王小明".encode())
+    assert lines(out)[0]["text"] == "王小明"
+
+
 def test_annotate_goes_on_after_a_bad_line_and_says_which(run):
     status, out, err = run("annotate", stdin="王小明\n".encode() + b"\xff\n" + "上海".encode())
     assert (status, len(lines(out))) == (1, 2)

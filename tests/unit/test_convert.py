@@ -136,6 +136,14 @@ def test_a_missing_file_is_named(tmp_path, missing):
         read_checkpoint(directory)
 
 
+@pytest.mark.parametrize("mapping", [["O", "B-PER"], {"O": "zero"}, {"O": 0, "B-PER": 7}])
+def test_labels_that_cannot_be_numbered_are_refused(tmp_path, mapping):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    (directory / "configuration.json").write_text(json.dumps({"preprocessor": {"label2id": mapping}}))
+    with pytest.raises(CheckpointError, match=r"configuration.json preprocessor.label2id (is|numbers)"):
+        read_checkpoint(directory)
+
+
 def test_missing_weights_and_labels_are_named(tmp_path):
     directory = write_checkpoint(tmp_path / "checkpoint")
     (directory / "model.safetensors").unlink()

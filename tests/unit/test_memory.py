@@ -3,25 +3,32 @@ from twins import Clock
 
 from consumer import memory
 from consumer.errors import MemoryCapExceeded, SettingsError
-from consumer.memory import LEAST_BATCH_TOKENS, MIB, Watch, cgroup_limit, cpu_quota, plan
+from consumer.memory import MIB, Watch, cgroup_limit, cpu_quota, plan
 from consumer.metrics import Metrics
 from consumer.settings import load
 
 SETTINGS = load({"bootstrap_servers": "b:1", "input_topic": "in", "output_topic": "out"}, {}).settings
-TOKEN = 50 * 1024
+TOKEN, ROW = 50 * 1024, 128
 
 
 def test_the_batch_gets_what_the_cap_leaves():
-    free = plan(SETTINGS, 0, 100 * MIB, TOKEN)
+    free = plan(SETTINGS, 0, 100 * MIB, TOKEN, ROW)
     assert free.batch_tokens == SETTINGS.batch_tokens
-    tight = plan(SETTINGS, free.total - 5 * MIB, 100 * MIB, TOKEN)
-    assert LEAST_BATCH_TOKENS <= tight.batch_tokens < free.batch_tokens
+    tight = plan(SETTINGS, free.total - 5 * MIB, 100 * MIB, TOKEN, ROW)
+    assert ROW <= tight.batch_tokens < free.batch_tokens
     assert tight.total <= tight.cap
+
+
+def test_a_batch_holds_a_row_of_the_window_however_small_its_budget():
+    wide = plan(SETTINGS, 0, 100 * MIB, TOKEN, 2 * SETTINGS.batch_tokens)
+    assert wide.batch_tokens == 2 * SETTINGS.batch_tokens
+    with pytest.raises(SettingsError, match="smallest token batch"):
+        plan(SETTINGS, wide.total - MIB, 100 * MIB, TOKEN, 2 * SETTINGS.batch_tokens)
 
 
 def test_a_cap_that_cannot_hold_the_model_is_refused_with_the_table():
     with pytest.raises(SettingsError) as caught:
-        plan(SETTINGS, 120 * MIB, 100 * MIB, TOKEN)
+        plan(SETTINGS, 120 * MIB, 100 * MIB, TOKEN, ROW)
     for told in (
         "a memory cap of 120 MiB",
         "which needs",
