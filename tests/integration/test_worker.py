@@ -213,4 +213,4 @@ def test_wrong_settings_end_it_with_status_2_and_the_reason(tmp_path):
         tmp_path, bootstrap_servers="b:1", input_topic="a", output_topic="b", kafka_lingr_ms="1"
     ) as worker:
         assert worker.process.wait(30) == 2
-    assert 'No such configuration property: "lingr.ms"' in worker.log.read_text()
+    assert 'No such configuration property: "lingr.ms"' in worker.events("failed")[0]["error"]
