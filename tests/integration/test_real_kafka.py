@@ -197,9 +197,9 @@ def test_a_stop_keeps_its_deadline_when_the_broker_does_not_answer(own, tmp_path
     assert status == 4
     assert "RANER_DRAIN_SECONDS" in worker.log.read_text(encoding="utf-8")
     assert took < 4 + 5 + 3  # the deadline, leaving the group, and what a busy machine adds
-    out = wait_for(lambda: read(own.bootstrap_servers, [settings["output_topic"]], 1, more_seconds=1), "outputs")
     done = sum(max(0, n) for n in committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"]))
-    assert done <= len(out)
+    assert done > 0
+    read(own.bootstrap_servers, [settings["output_topic"]], done)  # fails if fewer came out than are committed
 
 
 def test_a_killed_broker_that_comes_back_finds_the_worker_where_it_was(own, tmp_path):
