@@ -196,26 +196,28 @@ def demo_summary(summary: Summary) -> None:
 
 def _json_line(line: Line) -> None:
     message = line.message
-    entities = [entity.model_dump() for its in line.entities.values() for entity in its]
     told: dict[str, Any] = {} if message.id is None else {"id": message.id}
     told["text"] = message.texts if line.by_field else next(iter(message.texts.values()))
-    written = json.dumps(told | {"entities": entities}, ensure_ascii=False)
-    if message.attributes != "{}":
-        written = f'{written[:-1]}, "attributes": {message.attributes}}}'
-    plain(written.translate(_LINE_ENDS))
+    sys.stdout.write(f'{_json(told)[:-1]}, "entities": [')
+    for i, (_, entity) in enumerate(line.entities()):
+        sys.stdout.write((", " if i else "") + _json(entity.model_dump()))
+    attributes = "" if message.attributes == "{}" else f', "attributes": {message.attributes}'
+    plain(f"]{attributes.translate(_LINE_ENDS)}}}")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False).translate(_LINE_ENDS)
 
 
 def _rows(line: Line) -> None:
-    for field, entities in line.entities.items():
-        for entity in entities:
-            place = f"{line.number}\t{field}\t{entity.start}\t{entity.end}"
-            plain(f"{place}\t{entity.type}\t{entity.score:.4f}\t{json.dumps(entity.text, ensure_ascii=False)[1:-1]}")
+    for field, entity in line.entities():
+        place = f"{line.number}\t{field}\t{entity.start}\t{entity.end}"
+        plain(f"{place}\t{entity.type}\t{entity.score:.4f}\t{_json(entity.text)[1:-1]}")
 
 
 def _marked_line(line: Line) -> None:
     for field, text in line.message.texts.items():
-        entities = [(entity.start, entity.end, entity.type) for entity in line.entities[field]]
-        _out.print(marked(text, entities))
+        _out.print(marked(text, [(span.start, span.end, span.label) for span in line.spans[field]]))
 
 
 def _figures(counts: Counts) -> dict[str, float | int]:

@@ -10,6 +10,7 @@ from consumer import codec
 from consumer.codec import Format, Message, Rejected
 from consumer.records import Record
 from nlp.annotator import Annotator
+from nlp.types import Span
 from schemas.messages import Entity
 
 _GROUP_LINES = 64
@@ -20,12 +21,18 @@ _PLAIN = Format((), _NO_LIMIT)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line, numbered from 1, with the entities of each of its fields; `by_field` where several may be annotated."""
+    """A line, numbered from 1, with the spans of each of its fields; `by_field` where several may be annotated."""
 
     number: int
     message: Message
-    entities: dict[str, tuple[Entity, ...]]
+    spans: dict[str, list[Span]]
     by_field: bool
+
+    def entities(self) -> Iterator[tuple[str, Entity]]:
+        """Yield (field, entity), made one at a time: a line of a megabyte may hold tens of thousands."""
+        for field, text in self.message.texts.items():
+            for span in self.spans[field]:
+                yield field, codec.entity(text, span, field if self.by_field else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,7 @@ def _annotated(
         if isinstance(item, Rejected):
             yield BadLine(number, f"{item.reason}: {item.error}")
         else:
-            entities = {
-                field: tuple(codec.entity(text, span, field if by_field else None) for span in next(spans))
-                for field, text in item.texts.items()
-            }
-            yield Line(number, item, entities, by_field)
+            yield Line(number, item, {field: next(spans) for field in item.texts}, by_field)
 
 
 def _record(number: int, value: bytes) -> Record:
