@@ -4,7 +4,17 @@ import re
 
 import numpy as np
 import pytest
-from engines import ALPHABET, BIO, BIOES, PlaceEngine, context_free_annotator, spelling_annotator, tokenizer
+from engines import (
+    ALPHABET,
+    BIO,
+    BIOES,
+    PlaceEngine,
+    WidthEngine,
+    context_free_annotator,
+    random_crf,
+    spelling_annotator,
+    tokenizer,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +89,13 @@ def test_the_same_text_gives_the_same_bits_in_any_company(annotator, texts, othe
     finally:
         annotator.batch_tokens = 512
     assert together[len(other) :] == alone
+
+
+@given(text=TEXTS, others=st.lists(TEXTS, max_size=5))
+@settings(deadline=None)
+def test_a_rows_width_follows_from_its_own_length(text, others):
+    annotator = Annotator(WidthEngine(0, len(BIO)), tokenizer(), random_crf(1, BIO), window=100, overlap=20)
+    assert annotator.annotate([*others, text])[-1:] == annotator.annotate([text])
 
 
 @given(texts=st.lists(TEXTS, max_size=5))

@@ -38,6 +38,13 @@ class ContextFreeEngine:
         return self._scores[batch.ids]
 
 
+class WidthEngine(ContextFreeEngine):
+    """Scores a token by its id and by the width of its row, as a quantised runtime may in its last bits."""
+
+    def emissions(self, batch: TokenBatch) -> FloatArray:
+        return super().emissions(batch) * np.float32(1 + batch.ids.shape[1] / 1000)
+
+
 class PlaceEngine:
     """Scores a token with the start of its window and its place in it: what is stitched tells where it came from."""
 
