@@ -39,9 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(_command(commands, "run", "run a worker until SIGTERM"))
     _add_annotate(_command(commands, "annotate", "annotate a file or standard input, without Kafka"))
     _add_eval(_command(commands, "eval", "compare the model with gold files: exact span and type", run="evaluate"))
-    model = commands.add_parser("model", help="convert and describe models", description="Convert and describe models.")
+    model = commands.add_parser(
+        "model", help="convert, make and describe models", description="Convert, make and describe models."
+    )
     actions = model.add_subparsers(required=True, metavar="COMMAND")
     _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
+    _add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
     _add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
     _add_settings(_command(commands, "check-config", "print what `run` would use, and exit 2 on an error"))
     _command(commands, "schema", "print the JSON Schema of the annotated message")
@@ -149,6 +152,28 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
         "--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)"
     )
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+
+
+def _add_synth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("destination", type=Path, metavar="DST", help="checkpoint directory to make")
+    for name, default, text in (
+        ("--layers", 12, "layers of the encoder"),
+        ("--hidden", 768, "its hidden size"),
+        ("--heads", 12, "its attention heads"),
+        ("--intermediate", 3072, "its intermediate size"),
+        ("--vocabulary", 21_128, "tokens of its vocabulary"),
+    ):
+        parser.add_argument(
+            name, type=_positive, default=default, metavar="NUMBER", help=f"{text} (default: {default})"
+        )
+    parser.add_argument("--seed", type=int, default=0, metavar="NUMBER", help="seed of the weights (default: 0)")
+    parser.add_argument("--labels", default="PER,LOC,ORG", metavar="NAMES", help="entity types (default: PER,LOC,ORG)")
+    parser.add_argument(
+        "--format",
+        choices=("pytorch", "safetensors"),
+        default="pytorch",
+        help="ModelScope reads pytorch alone (default: pytorch)",
+    )
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

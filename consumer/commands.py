@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
@@ -98,6 +98,17 @@ def model_convert(arguments: argparse.Namespace) -> int:
         licence=arguments.licence,
     )
     console.model(manifest)
+    return 0
+
+
+def model_synth(arguments: argparse.Namespace) -> int:
+    """`raner-stream model synth`."""
+    from nlp import synth
+
+    sizes = {name: getattr(arguments, name) for name in ("layers", "heads", "hidden", "intermediate", "vocabulary")}
+    labels = [label.strip() for label in arguments.labels.split(",")]
+    architecture = replace(synth.BASE, **sizes)
+    synth.synthesize(arguments.destination, architecture, labels, seed=arguments.seed, format=arguments.format)
     return 0
 
 

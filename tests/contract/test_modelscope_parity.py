@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from checkpoints import write_checkpoint
 
 import nlp
-from nlp import model
+from nlp import model, synth
 from nlp.batching import token_batch, width_of
 from nlp.checkpoint import read_checkpoint
 from nlp.convert import convert
@@ -143,3 +144,20 @@ def test_a_file_cut_short_is_refused(tmp_path, checkpoint):
     weights.write_bytes(weights.read_bytes()[:1_000_000])
     with pytest.raises(CheckpointError, match="could not be read"):
         read_checkpoint(directory)
+
+
+def test_a_synthetic_checkpoint_is_read_by_modelscopes_own_pipeline(tmp_path):
+    from modelscope.pipelines import pipeline
+
+    sizes = replace(synth.BASE, layers=1, heads=2, hidden=32, intermediate=64, vocabulary=500)
+    for copy in ("one", "same"):
+        synth.synthesize(tmp_path / copy, sizes, seed=2)
+    one, same = ((tmp_path / copy / "pytorch_model.bin").read_bytes() for copy in ("one", "same"))
+    assert one == same
+    text = "".join(map(chr, range(0x4E00, 0x4F00)))
+    convert(tmp_path / "one", tmp_path / "served")
+    [spans] = nlp.load(tmp_path / "served", window=500).annotate([text])
+    oracle = pipeline("named-entity-recognition", model=str(tmp_path / "one"), device="cpu")
+    theirs = {(e["start"], e["end"], e["type"]) for e in oracle(text)["output"]}
+    assert len(theirs) > 3
+    assert len(theirs & {(s.start, s.end, s.label) for s in spans}) > 0.8 * len(theirs)
