@@ -26,6 +26,7 @@ from consumer.settings import Settings
 from consumer.worker import Limits, Worker
 from nlp import model
 from nlp.annotator import Annotator
+from nlp.engines.choose import choose
 from nlp.errors import NlpError
 from nlp.types import Engine, FloatArray, TokenBatch
 from schemas.messages import Model
@@ -43,6 +44,7 @@ class Core:
     annotator: Annotator
     manifest: model.Manifest
     plan: memory.Plan
+    engine: str
     threads: int
 
 
@@ -65,8 +67,12 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
     directory = settings.model or model.DEFAULT
     try:
         manifest = model.read_manifest(directory)
+        engine = choose(settings.engine, directory, threads)
         annotator = nlp.load(
             directory,
+            engine=engine,
+            decode=settings.decode,
+            min_score=settings.min_score,
             threads=threads,
             window=settings.window,
             overlap=settings.overlap,
@@ -79,7 +85,7 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
     cap = settings.memory_cap or memory.cgroup_limit()
     plan = memory.plan(settings, cap, memory.resident(), manifest.token_bytes, annotator.row_tokens)
     annotator.batch_tokens = plan.batch_tokens
-    return Core(annotator, manifest, plan, threads)
+    return Core(annotator, manifest, plan, engine, threads)
 
 
 def check_imports() -> None:
@@ -207,6 +213,7 @@ def _announce(core: Core, metrics: Metrics) -> None:
         extra={
             "model": manifest.name,
             "revision": manifest.revision,
+            "engine": core.engine,
             "threads": core.threads,
             "batch_tokens": core.plan.batch_tokens,
             "memory_plan": {row.name: row.bytes for row in core.plan.rows},

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from consumer.errors import RanerError, SettingsError
 from consumer.settings import fields, flag, unit
 
 # Read by the numeric libraries when they are imported. The head's products are tiny: threads would only cost memory.
 _QUIET = {"OPENBLAS_NUM_THREADS": "1"}
+
+_TORCH = ("torch-fp32", "torch-int8")  # for comparison: they read a RaNER checkpoint, and no worker runs them
 
 Commands = Any  # argparse names no type for what add_subparsers returns
 
@@ -151,6 +153,18 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)"
     )
+    parser.add_argument(
+        "--quantization",
+        choices=("int8", "fp32", "both"),
+        default="int8",
+        help="encoder to write: int8, fp32, or both beside each other (default: int8)",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("pair-safe", "plain"),
+        default="pair-safe",
+        help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
+    )
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
 
 
@@ -189,11 +203,15 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the core that `run` has as settings."""
+    """Add the options of the core that `run` has as settings, and the engines that only commands may use."""
     for name, field in fields():
-        if name in ("threads", "window", "overlap", "batch_tokens"):
-            text = f"{field.description} (default: {field.default})"
-            parser.add_argument(flag(name), type=int, default=field.default, metavar=unit(field).upper(), help=text)
+        text = f"{field.description} (default: {field.default})"
+        if name in ("engine", "decode"):
+            choices = (*get_args(field.annotation), *(_TORCH if name == "engine" else ()))
+            parser.add_argument(flag(name), choices=choices, default=field.default, help=text)
+        elif name in ("min_score", "threads", "window", "overlap", "batch_tokens"):
+            kind = type(field.default)
+            parser.add_argument(flag(name), type=kind, default=field.default, metavar=unit(field).upper(), help=text)
 
 
 def _positive(text: str) -> int:

@@ -78,9 +78,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
     gold = [document for path in arguments.files for document in read_gold(path)]
-    predicted = _annotator(arguments).annotate([document.text for document in gold])
-    labels = model.read_manifest(arguments.model or model.DEFAULT).types
-    report = evaluation.evaluate(gold, predicted, labels, gold_names=gold_names, predicted_names=predicted_names)
+    annotator = _annotator(arguments)
+    predicted = annotator.annotate([document.text for document in gold])
+    report = evaluation.evaluate(
+        gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names
+    )
     console.report(report, arguments.format)
     return 0
 
@@ -96,6 +98,8 @@ def model_convert(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
+        quantization=arguments.quantization,
+        scale=arguments.scale,
     )
     console.model(manifest)
     return 0
@@ -137,6 +141,9 @@ def _annotator(arguments: argparse.Namespace) -> Annotator:
 
     return nlp.load(
         arguments.model,
+        engine=arguments.engine,
+        decode=arguments.decode,
+        min_score=arguments.min_score,
         threads=arguments.threads or cpu_quota(),
         window=arguments.window,
         overlap=arguments.overlap,

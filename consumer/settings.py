@@ -76,6 +76,13 @@ class Settings(BaseModel):
     delivery: Literal["at-least-once"] = _setting("at-least-once", help="delivery guarantee")
 
     model: Path | None = _setting(None, unit="directory", help="serving directory; the packaged model by default")
+    engine: Literal["auto", "fastest", "ct2-int8", "ct2-fp32"] = _setting(
+        "auto", help="what computes the model: auto goes by the processor, fastest measures what the directory holds"
+    )
+    decode: Literal["strict", "modelscope"] = _setting(
+        "strict", help="how tags become spans: strictly, or as ModelScope's pipeline reads them"
+    )
+    min_score: float = _setting(0.0, ge=0, le=1, unit="probability", help="least score of an entity that is published")
     threads: int = _setting(0, ge=0, le=256, unit="threads", help="threads of the engine; 0 takes the CPU quota")
     window: int = _setting(126, ge=1, unit="characters", help="window that a text is read in")
     overlap: int = _setting(30, ge=0, unit="characters", help="characters that neighbouring windows share")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from nlp.batching import SPECIAL_TOKENS, by_width, stitch, token_batch, width_of
 from nlp.crf import Crf
 from nlp.decoder import Decoder, Decoding, Piece
+from nlp.modelscope import ModelScopeDecoder
 from nlp.tokenizer import Tokenizer
 from nlp.types import Engine, Found, Span, TokenBatch, Window
 from nlp.windows import windows
@@ -15,13 +17,18 @@ DEFAULT_WINDOW = 126
 DEFAULT_OVERLAP = 30
 DEFAULT_BATCH_TOKENS = 512
 
+Decode = Literal["strict", "modelscope"]
+"""How tags are read as spans: closed by whatever does not continue them, or as ModelScope's pipeline does."""
+_DECODERS: dict[Decode, type[Decoder]] = {"strict": Decoder, "modelscope": ModelScopeDecoder}
+
 
 class Annotator:
     """Finds entities in texts of any length, in memory bounded by `batch_tokens`.
 
     The same text gives the same spans and scores, bit for bit, whatever else it is annotated with. `window` and
     `overlap` are in characters; `batch_tokens` bounds the padded tokens that the engine sees at once and may be
-    changed at any time. Not safe to share between threads.
+    changed at any time. Spans that score below `min_score` are left out; `types` are the labels that can be found.
+    Not safe to share between threads.
     """
 
     def __init__(
@@ -30,12 +37,17 @@ class Annotator:
         tokenizer: Tokenizer,
         crf: Crf,
         *,
+        decode: Decode = "strict",
         window: int = DEFAULT_WINDOW,
         overlap: int = DEFAULT_OVERLAP,
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        min_score: float = 0.0,
     ) -> None:
-        self._engine, self._tokenizer, self._decoder = engine, tokenizer, Decoder(crf)
+        self._engine, self._tokenizer = engine, tokenizer
+        self._decoder = _DECODERS[decode](crf)
+        self.types = crf.scheme.types
         self.window, self.overlap, self.batch_tokens = window, overlap, batch_tokens
+        self._min_score = min_score
 
     def annotate(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return the spans of every text, in order, never overlapping."""
@@ -59,10 +71,14 @@ class Annotator:
                 last = ends[document] == len(texts[document])
                 pieces[document] = Piece(decodings[document], emissions, last)
             self._decoder.advance(list(pieces.values()))
-            yield [Found(document, piece.decoding.take_spans(), piece.last) for document, piece in pieces.items()]
+            yield [self._found(document, piece) for document, piece in pieces.items()]
             for document, piece in pieces.items():
                 if piece.last:
                     del decodings[document]
+
+    def _found(self, document: int, piece: Piece) -> Found:
+        spans = [span for span in piece.decoding.take_spans() if span.score >= self._min_score]
+        return Found(document, spans, piece.last)
 
     @property
     def row_tokens(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nlp.errors import CheckpointError
 from nlp.labels import Scheme
+from nlp.model import Manifest, sha256
 from nlp.types import FloatArray
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -73,6 +74,39 @@ def read_checkpoint(directory: Path) -> Checkpoint:
         strip_accents=lower_case if strip_accents is None else bool(strip_accents),  # as BertTokenizer does
         max_length=architecture.positions,
         weights_file=weights,
+    )
+
+
+def describe(
+    checkpoint: Checkpoint,
+    *,
+    name: str,
+    quantization: str,
+    scale: str,
+    revision: str | None = None,
+    origin: str | None = None,
+    licence: str | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Return the manifest of what is made from a checkpoint, or by default of the checkpoint itself."""
+    a = checkpoint.architecture
+    digest = sha256(checkpoint.weights_file)
+    return Manifest(
+        name=name,
+        revision=revision or digest[:12],
+        labels=checkpoint.scheme.tags,
+        max_length=checkpoint.max_length,
+        lower_case=checkpoint.lower_case,
+        strip_accents=checkpoint.strip_accents,
+        quantization=quantization,
+        scale=scale,
+        layers=a.layers,
+        hidden=a.hidden,
+        heads=a.heads,
+        intermediate=a.intermediate,
+        source=origin or name,
+        licence=licence or "not stated",
+        files={checkpoint.weights_file.name: digest} if files is None else dict(files),
     )
 
 

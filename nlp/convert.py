@@ -1,10 +1,12 @@
-"""Writes a serving directory: an int8 CTranslate2 encoder, the head and CRF, the vocabulary, and model.json."""
+"""Writes a serving directory: an encoder for CTranslate2, the head and CRF, the vocabulary, and model.json."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal, Protocol
 
 import numpy as np
 from ctranslate2.specs import Activation, EmbeddingsMerge, TransformerEncoderModelSpec, TransformerEncoderSpec
@@ -12,9 +14,13 @@ from ctranslate2.specs.common_spec import EmbeddingsSpec, LayerNormSpec, LinearS
 from numpy.typing import NDArray
 
 from nlp import model
-from nlp.checkpoint import Architecture, Checkpoint, read_checkpoint
+from nlp.checkpoint import Architecture, Checkpoint, describe, read_checkpoint
 from nlp.errors import CheckpointError, ModelError
 from nlp.types import FloatArray
+
+Quantization = Literal["int8", "fp32", "both"]
+Scale = Literal["pair-safe", "plain"]
+
 
 _ACTIVATIONS = {"gelu": Activation.GELU, "gelu_new": Activation.GELUTanh, "relu": Activation.RELU}
 
@@ -27,11 +33,14 @@ def convert(
     revision: str | None = None,
     origin: str | None = None,
     licence: str | None = None,
+    quantization: Quantization = "int8",
+    scale: Scale = "pair-safe",
 ) -> model.Manifest:
     """Convert the RaNER checkpoint in `source` to a serving directory and return its manifest.
 
-    `revision` defaults to the start of the weights' digest. Raises `CheckpointError` for what is no such checkpoint
-    and `ModelError` when `destination` exists and holds something.
+    `revision` defaults to the start of the weights' digest. The plain scale is a little finer, and only for processors
+    with VNNI or AMX. Raises `CheckpointError` for what is no such checkpoint and `ModelError` when `destination`
+    exists and holds something.
     """
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise ModelError(f"{destination} exists and is not empty; name a new directory")
@@ -39,23 +48,15 @@ def convert(
     destination.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as directory:
         made = Path(directory) / "model"  # moved when it is whole: what breaks off leaves nothing behind
-        _write_files(checkpoint, made)
-        a = checkpoint.architecture
-        manifest = model.Manifest(
+        _write_files(checkpoint, made, quantization, scale)
+        manifest = describe(
+            checkpoint,
             name=name or source.resolve().name,
-            revision=revision or model.sha256(checkpoint.weights_file)[:12],
-            labels=checkpoint.scheme.tags,
-            max_length=checkpoint.max_length,
-            lower_case=checkpoint.lower_case,
-            strip_accents=checkpoint.strip_accents,
-            quantization="int8",
-            scale="pair-safe",
-            layers=a.layers,
-            hidden=a.hidden,
-            heads=a.heads,
-            intermediate=a.intermediate,
-            source=origin or source.resolve().name,
-            licence=licence or "not stated",
+            revision=revision,
+            origin=origin or source.resolve().name,
+            licence=licence,
+            quantization=quantization,
+            scale=scale,
             files=model.digests(made),
         )
         model.write_manifest(made, manifest)
@@ -78,18 +79,13 @@ def quantize(weight: FloatArray, *, pair_safe: bool) -> tuple[NDArray[np.int8], 
     return np.rint(weight * scale[:, None]).astype(np.int8), scale
 
 
-def _write_files(checkpoint: Checkpoint, directory: Path) -> None:
+def _write_files(checkpoint: Checkpoint, directory: Path, quantization: Quantization, scale: Scale) -> None:
     directory.mkdir()
-    _write_encoder(checkpoint, directory / model.ENCODER)
-    tensors = checkpoint.tensors
-    np.savez(
-        directory / model.HEAD,
-        weight=tensors["linear.weight"],
-        bias=tensors["linear.bias"],
-        start=tensors["crf.start_transitions"],
-        end=tensors["crf.end_transitions"],
-        transitions=tensors["crf.transitions"],
-    )
+    if quantization != "fp32":
+        _write_encoder(checkpoint, directory / model.ENCODERS["ct2-int8"], _Int8(pair_safe=scale == "pair-safe"))
+    if quantization != "int8":
+        _write_encoder(checkpoint, directory / model.ENCODERS["ct2-fp32"], _Float32())
+    np.savez(directory / model.HEAD, **asdict(model.Head.of(checkpoint.tensors)))
     (directory / model.VOCABULARY).write_text("".join(f"{token}\n" for token in checkpoint.vocabulary), "utf-8")
 
 
@@ -100,7 +96,7 @@ class _IdsOnly(TransformerEncoderModelSpec):  # type: ignore[misc]  # ctranslate
         return 1
 
 
-def _write_encoder(checkpoint: Checkpoint, destination: Path) -> None:
+def _write_encoder(checkpoint: Checkpoint, destination: Path, weights: _Weights) -> None:
     a = checkpoint.architecture
     encoder = TransformerEncoderSpec(
         a.layers,
@@ -111,7 +107,7 @@ def _write_encoder(checkpoint: Checkpoint, destination: Path) -> None:
         embeddings_merge=EmbeddingsMerge.ADD,
     )
     encoder.scale_embeddings = False
-    _fill(encoder, checkpoint.tensors)
+    _fill(encoder, checkpoint.tensors, weights)
     spec = _IdsOnly(encoder)
     spec.register_vocabulary(["[UNK]"])
     spec.config.unk_token = "[UNK]"  # noqa: S105 - no password
@@ -127,34 +123,54 @@ def _activation(a: Architecture) -> Activation:
     return _ACTIVATIONS[a.activation]
 
 
-def _fill(encoder: TransformerEncoderSpec, tensors: Mapping[str, FloatArray]) -> None:
+class _Weights(Protocol):
+    """How matrices are stored."""
+
+    def linear(self, spec: LinearSpec, weight: FloatArray) -> None: ...
+
+    def embeddings(self, spec: EmbeddingsSpec, weight: FloatArray) -> None: ...
+
+
+class _Float32:
+    def linear(self, spec: LinearSpec, weight: FloatArray) -> None:
+        spec.weight = weight
+
+    def embeddings(self, spec: EmbeddingsSpec, weight: FloatArray) -> None:
+        spec.weight = weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Int8:
+    pair_safe: bool
+
+    def linear(self, spec: LinearSpec, weight: FloatArray) -> None:
+        spec.weight, spec.weight_scale = quantize(weight, pair_safe=self.pair_safe)
+
+    def embeddings(self, spec: EmbeddingsSpec, weight: FloatArray) -> None:
+        spec.weight, spec.weight_scale = quantize(weight, pair_safe=False)  # rows are looked up, never multiplied
+
+
+def _fill(encoder: TransformerEncoderSpec, tensors: Mapping[str, FloatArray], weights: _Weights) -> None:
+    def linear(spec: LinearSpec, *names: str) -> None:
+        weights.linear(spec, np.concatenate([tensors[f"{name}.weight"] for name in names]))
+        spec.bias = np.concatenate([tensors[f"{name}.bias"] for name in names])
+
+    def norm(spec: LayerNormSpec, name: str) -> None:
+        spec.gamma, spec.beta = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+
     prefix = "encoder.embeddings"
-    _set_embeddings(encoder.embeddings[0], tensors[f"{prefix}.word_embeddings.weight"])
+    weights.embeddings(encoder.embeddings[0], tensors[f"{prefix}.word_embeddings.weight"])
     # Every token is of type 0, so that type's row is part of every position.
     encoder.position_encodings.encodings = (
         tensors[f"{prefix}.position_embeddings.weight"] + tensors[f"{prefix}.token_type_embeddings.weight"][0]
     )
-    _set_norm(encoder.layernorm_embedding, tensors, f"{prefix}.LayerNorm")
+    norm(encoder.layernorm_embedding, f"{prefix}.LayerNorm")
     for i, layer in enumerate(encoder.layer):
         name = f"encoder.encoder.layer.{i}"
         query_key_value = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-        _set_linear(layer.self_attention.linear[0], tensors, *query_key_value)
-        _set_linear(layer.self_attention.linear[1], tensors, f"{name}.attention.output.dense")
-        _set_norm(layer.self_attention.layer_norm, tensors, f"{name}.attention.output.LayerNorm")
-        _set_linear(layer.ffn.linear_0, tensors, f"{name}.intermediate.dense")
-        _set_linear(layer.ffn.linear_1, tensors, f"{name}.output.dense")
-        _set_norm(layer.ffn.layer_norm, tensors, f"{name}.output.LayerNorm")
-
-
-def _set_embeddings(spec: EmbeddingsSpec, weight: FloatArray) -> None:
-    spec.weight, spec.weight_scale = quantize(weight, pair_safe=False)  # rows are looked up, never multiplied
-
-
-def _set_linear(spec: LinearSpec, tensors: Mapping[str, FloatArray], *names: str) -> None:
-    weight = np.concatenate([tensors[f"{name}.weight"] for name in names])
-    spec.weight, spec.weight_scale = quantize(weight, pair_safe=True)
-    spec.bias = np.concatenate([tensors[f"{name}.bias"] for name in names])
-
-
-def _set_norm(spec: LayerNormSpec, tensors: Mapping[str, FloatArray], name: str) -> None:
-    spec.gamma, spec.beta = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        linear(layer.self_attention.linear[0], *query_key_value)
+        linear(layer.self_attention.linear[1], f"{name}.attention.output.dense")
+        norm(layer.self_attention.layer_norm, f"{name}.attention.output.LayerNorm")
+        linear(layer.ffn.linear_0, f"{name}.intermediate.dense")
+        linear(layer.ffn.linear_1, f"{name}.output.dense")
+        norm(layer.ffn.layer_norm, f"{name}.output.LayerNorm")

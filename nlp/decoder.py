@@ -62,15 +62,18 @@ class Decoder:
 
     def advance(self, pieces: Sequence[Piece]) -> None:
         """Take one piece of each of several texts; what gets decided is appended to their `spans`."""
-        steps = [self._crf.padded(piece.emissions, 0, int(piece.last)) for piece in pieces]
-        alphas, pointers = self._crf.viterbi([piece.decoding.alpha for piece in pieces], steps)
-        found: list[tuple[Decoding, Span, Place]] = []
-        for piece, alpha, new in zip(pieces, alphas, pointers, strict=True):
-            self._decide(piece, alpha, new)
-            found += [(piece.decoding, span, place) for span, place in self._settled(piece)]
+        self._follow(pieces)
+        found = [(piece.decoding, span, place) for piece in pieces for span, place in self._settled(piece)]
         scores = self._crf.span_scores([place for _, _, place in found])
         for (decoding, span, _), score in zip(found, scores, strict=True):
             decoding.spans.append(Span(span.start, span.end, span.label, score))
+
+    def _follow(self, pieces: Sequence[Piece]) -> None:
+        """Take the best paths forward, and decide the tags that they agree on."""
+        steps = [self._crf.padded(piece.emissions, 0, int(piece.last)) for piece in pieces]
+        alphas, pointers = self._crf.viterbi([piece.decoding.alpha for piece in pieces], steps)
+        for piece, alpha, new in zip(pieces, alphas, pointers, strict=True):
+            self._decide(piece, alpha, new)
 
     def _decide(self, piece: Piece, alpha: Scores, pointers: Backpointers) -> None:
         decoding = piece.decoding

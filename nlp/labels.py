@@ -56,6 +56,11 @@ class Scheme:
             outside=tags.index(OUTSIDE),
         )
 
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The labels, each once, in order."""
+        return tuple(dict.fromkeys(label for label in self.labels if label))
+
     def spans(self, tags: NDArray[np.int8]) -> list[tuple[int, int, str]]:
         """Return (start, end, label) of every span in a sequence of tag indices, shape (tokens,), in order."""
         runs = self.runs(tags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from nlp.errors import ModelError
-from nlp.labels import Scheme
 from nlp.types import FloatArray
 
 MANIFEST = "model.json"
-ENCODER = "encoder"
+ENCODERS = {"ct2-int8": "encoder", "ct2-fp32": "encoder-fp32"}
+"""The folder that each engine reads; a directory holds one of them, or both."""
 HEAD = "head.npz"
 VOCABULARY = "vocab.txt"
 FORMAT = 1
@@ -50,9 +51,9 @@ class Manifest:
         return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
     @property
-    def types(self) -> tuple[str, ...]:
-        """The entity types that the model can find."""
-        return tuple(dict.fromkeys(label for label in Scheme.of(self.labels).labels if label))
+    def engines(self) -> tuple[str, ...]:
+        """The engines that the directory holds an encoder for."""
+        return tuple(name for name, folder in ENCODERS.items() if f"{folder}/model.bin" in self.files)
 
     @property
     def token_bytes(self) -> int:
@@ -69,6 +70,39 @@ class Head:
     start: FloatArray
     end: FloatArray
     transitions: FloatArray
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, FloatArray]) -> Head:
+        """Take the head out of a checkpoint's tensors."""
+        return cls(
+            weight=tensors["linear.weight"],
+            bias=tensors["linear.bias"],
+            start=tensors["crf.start_transitions"],
+            end=tensors["crf.end_transitions"],
+            transitions=tensors["crf.transitions"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All of a model but its encoder."""
+
+    manifest: Manifest
+    head: Head
+    vocabulary: Sequence[str]
+
+
+def read(directory: Path, engine: str) -> Model:
+    """Read a serving directory after checking it for one engine; raise `ModelError` when it is not whole."""
+    manifest = read_manifest(directory)
+    if engine not in manifest.engines:
+        raise ModelError(
+            f"{directory} has no encoder for {engine}, it has {', '.join(manifest.engines) or 'none'}; "
+            "convert the checkpoint again, with `--quantization both` for both"
+        )
+    unread = [f"{folder}/" for name, folder in ENCODERS.items() if name != engine]
+    verify(directory, manifest, [name for name in manifest.files if not name.startswith(tuple(unread))])
+    return Model(manifest, read_head(directory), read_vocabulary(directory))
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -95,10 +129,10 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def verify(directory: Path, manifest: Manifest) -> None:
-    """Raise `ModelError` unless every file that the manifest lists is there with its digest."""
-    for name, expected in manifest.files.items():
-        path = directory / name
+def verify(directory: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
+    """Raise `ModelError` unless the files that the manifest lists, or those `names`, are there with their digests."""
+    for name in manifest.files if names is None else names:
+        path, expected = directory / name, manifest.files[name]
         if not path.is_file():
             raise ModelError(f"{path} is missing; {MANIFEST} lists it: convert or install the model again")
         if (found := sha256(path)) != expected:
@@ -106,7 +140,7 @@ def verify(directory: Path, manifest: Manifest) -> None:
                 f"{path} has digest {found[:12]}…, {MANIFEST} says {expected[:12]}…: "
                 "the file was changed or cut short; convert or install the model again"
             )
-    if unlisted := {f"{ENCODER}/model.bin", HEAD, VOCABULARY} - set(manifest.files):
+    if unlisted := {HEAD, VOCABULARY} - set(manifest.files):
         raise ModelError(f"{directory / MANIFEST} lists no {', '.join(sorted(unlisted))}; convert the model again")
 
 

@@ -6,7 +6,7 @@ import pytest
 import nlp
 from nlp import model
 from nlp.batching import WIDTHS, token_batch
-from nlp.engines.ct2 import CT2Engine
+from nlp.engines import open_engine
 from nlp.tokenizer import Tokenizer
 from nlp.types import Window
 
@@ -15,8 +15,7 @@ TEXT = "中国足球协会主席王小明昨天在北京会见了来自上海的
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one-thread", "two-threads"])
 def engine(request):
-    head = model.read_head(model.DEFAULT)
-    return CT2Engine(model.DEFAULT / model.ENCODER, head.weight, head.bias, threads=request.param)
+    return open_engine("ct2-int8", model.DEFAULT, request.param)[1]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ def directory(tmp_path):
 def test_the_packaged_model_is_whole():
     manifest = model.read_manifest(model.DEFAULT)
     model.verify(model.DEFAULT, manifest)
-    assert manifest.types == ("PER", "LOC", "ORG")
+    assert manifest.engines == ("ct2-int8",)
 
 
 @pytest.mark.parametrize("name", ["encoder/model.bin", "head.npz", "vocab.txt"])
