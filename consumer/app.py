@@ -172,13 +172,11 @@ class Kafka:
             log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
 
 
-def build_worker(
-    settings: Settings, core: Core, kafka: Kafka, metrics: Metrics, health: Health, shutdown: Shutdown
-) -> Worker:
-    """Put the loop together."""
+def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Processor:
+    """Put together what turns records into outcomes."""
     fields = settings.text_fields if settings.input_format == "json" else ()
     manifest = core.manifest
-    processor = Processor(
+    return Processor(
         core.annotator,
         Format(fields, settings.max_chars),
         Wire(
@@ -189,11 +187,17 @@ def build_worker(
         metrics,
         time.monotonic,
     )
+
+
+def build_worker(
+    settings: Settings, core: Core, kafka: Kafka, metrics: Metrics, health: Health, shutdown: Shutdown
+) -> Worker:
+    """Put the loop together."""
     shrink = partial(_shrink, core.annotator, metrics)
     return Worker(
         kafka.source,
         kafka.delivery,
-        processor,
+        build_processor(settings, core, metrics),
         limits=Limits(settings.long_chars, settings.backlog),
         watch=memory.Watch(core.plan.cap, metrics, shrink, time.monotonic, memory.resident),
         health=health,

@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, get_args
 
+from consumer.bench import options
 from consumer.errors import RanerError, SettingsError
 from consumer.settings import fields, flag, unit
 
@@ -48,6 +49,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
     _add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
     _add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
+    bench = commands.add_parser("bench", help="measure, and compare", description="Measure, and compare.")
+    measures = bench.add_subparsers(required=True, metavar="COMMAND")
+    options.add_note(_command(measures, "bench note", "rebuild the table of a published note, one technique a row"))
+    options.add_engines(_command(measures, "bench engines", "compare the engines with each other and with the machine"))
     _add_settings(_command(commands, "check-config", "print what `run` would use, and exit 2 on an error"))
     _command(commands, "schema", "print the JSON Schema of the annotated message")
     return parser

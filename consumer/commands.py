@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import nlp
 from consumer import console, settings
@@ -18,6 +18,10 @@ from consumer.settings import Loaded
 from nlp import model
 from nlp.annotator import Annotator
 from schemas.messages import json_schema
+
+if TYPE_CHECKING:
+    from consumer.bench.engines import Engines
+    from consumer.bench.note import Note
 
 _NO_SETTINGS = {"command", "config"}
 
@@ -125,10 +129,59 @@ def model_info(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def bench_note(arguments: argparse.Namespace) -> int:
+    """`raner-stream bench note`."""
+    from consumer.bench import note
+
+    if arguments.gold and not arguments.model:
+        raise SettingsError("--gold without --model: a synthetic model finds nothing; name a trained checkpoint")
+    with console.measuring() as show:
+        measured = note.measure(
+            arguments.model,
+            gold=arguments.gold,
+            sentences=arguments.sentences,
+            repeats=arguments.repeats,
+            threads=arguments.threads,
+            seconds=arguments.seconds,
+            show=show,
+        )
+    console.table(measured.table())
+    _write(arguments.output, "note", measured)
+    return 0
+
+
+def bench_engines(arguments: argparse.Namespace) -> int:
+    """`raner-stream bench engines`."""
+    from consumer.bench import engines
+
+    with console.measuring() as show:
+        measured = engines.compare(
+            arguments.model,
+            engines=arguments.engines,
+            lengths=arguments.lengths,
+            batches=arguments.batches,
+            repeats=arguments.repeats,
+            threads=arguments.threads,
+            seconds=arguments.seconds,
+            show=show,
+        )
+    console.table(measured.table())
+    _write(arguments.output, "engines", measured)
+    return 0
+
+
 def schema(_: argparse.Namespace) -> int:
     """`raner-stream schema`."""
     console.plain(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0
+
+
+def _write(directory: Path | None, name: str, measured: Note | Engines) -> None:
+    from consumer.bench import output
+
+    if directory:
+        for path in output.write(directory, name, measured):
+            console.plain(str(path))
 
 
 def _settings(arguments: argparse.Namespace) -> Loaded:

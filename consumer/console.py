@@ -16,6 +16,7 @@ from rich.text import Text
 from consumer.settings import Loaded, flag, masked
 
 if TYPE_CHECKING:
+    from consumer.bench import figures
     from consumer.demo.run import Summary
     from consumer.memory import Plan
     from consumer.offline import Line
@@ -97,8 +98,7 @@ def model(manifest: Manifest) -> None:
 
 def plan(plan: Plan) -> None:
     """Print where the memory goes."""
-    table = _table("memory plan", "MiB")
-    table.columns[1].justify = "right"
+    table = _table("memory plan", "MiB", numbers=True)
     for row in plan.rows:
         table.add_row(row.name, f"{row.bytes / MIB:.1f}")
     table.add_row("together", f"{plan.total / MIB:.1f}", style="bold")
@@ -114,9 +114,7 @@ def report(report: Report, format: str) -> None:
         told = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
         plain(json.dumps(told, ensure_ascii=False))
         return
-    table = _table("type", "precision", "recall", "F1", "gold", "predicted")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _table("type", "precision", "recall", "F1", "gold", "predicted", numbers=True)
     for name, counts in [*report.types.items(), ("micro", report.micro)]:
         shares = (f"{share * 100:.1f}" for share in (counts.precision, counts.recall, counts.f1))
         style = "bold" if name == "micro" else ""
@@ -126,6 +124,22 @@ def report(report: Report, format: str) -> None:
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
             _out.print(f"left out, without a counterpart, {side}: {names}")
+
+
+def table(table: figures.Table) -> None:
+    """Print a measurement."""
+    shown = _table(*table.columns, numbers=True)
+    for row in table.rows:
+        shown.add_row(*row)
+    _out.print(Text(table.title, "bold"), "", shown, *(f"\n{remark}" for remark in table.remarks), sep="\n")
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[int, int, str], None]]:
+    """Show on standard error which row is being measured."""
+    with Progress(*Progress.get_default_columns(), console=_err, transient=True) as progress:
+        task = progress.add_task("")
+        yield lambda done, total, name: progress.update(task, completed=done, total=total, description=name)
 
 
 @contextmanager
@@ -171,8 +185,7 @@ class DemoShow:
 
 def demo_summary(summary: Summary) -> None:
     """Print the account of the demo."""
-    table = _table("summary", "")
-    table.columns[1].justify = "right"
+    table = _table("summary", "", numbers=True)
     rows = {
         "messages in": f"{summary.produced:,}",
         "messages out, annotated": f"{summary.annotated:,}",
@@ -230,8 +243,8 @@ def _figures(counts: Counts) -> dict[str, float | int]:
     }
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, numbers: bool = False) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for i, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="right" if numbers and i else "left")
     return table

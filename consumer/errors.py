@@ -53,5 +53,9 @@ class DeadLetterRefused(RanerError):
     """The broker took neither a dead letter nor its shortened form; its record was not committed."""
 
 
+class BenchFailed(RanerError):
+    """A measurement could not be made."""
+
+
 class DemoFailed(RanerError):
     """The demo could not be run, or did not account for every message."""
