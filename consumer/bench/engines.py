@@ -12,7 +12,7 @@ from consumer.bench.ceiling import Ceiling, macs_per_token
 from consumer.bench.figures import Figure, Table
 from consumer.bench.inputs import Inputs, prepared
 from consumer.bench.machine import Machine, describe
-from consumer.bench.note import MIB, problem_of
+from consumer.bench.note import MIB, counted, problem_of
 from consumer.bench.spawn import Job, Result, Show, run_all
 from consumer.errors import SettingsError
 from nlp.engines import ENGINES
@@ -65,8 +65,8 @@ class Engines:
                     f"CPU-second ({found.method}, {found.shape})."
                     for found in self.ceilings.values()
                 ),
-                f"Median of {self.repeats} processes ± the farthest from it; each engine at each length has its own "
-                "processes. torch's engines take a row at a time.",
+                f"Each engine at each length was measured in {counted(self.repeats)}. "
+                "torch's engines take a row of a batch at a time.",
             ),
         )
 

@@ -31,8 +31,8 @@ class Figure:
         return Figure(self.median / unit, self.low / unit, self.high / unit)
 
     def shown(self, digits: int = 0) -> str:
-        """Return `1,234 ± 5`."""
-        return f"{self.median:,.{digits}f} ± {self.spread:,.{digits}f}"
+        """Return `1,234 ± 5`, or `1,234` alone where there is no spread, as of a single run."""
+        return f"{self.median:,.{digits}f}" + (f" ± {self.spread:,.{digits}f}" if self.spread else "")
 
 
 @dataclass(frozen=True, slots=True)

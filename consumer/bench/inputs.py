@@ -34,9 +34,7 @@ class Inputs:
     def description(self) -> str:
         """What was measured, in words."""
         m = self.manifest
-        return (
-            f"{self.model.name}: {m.layers} layers of {m.hidden}, {m.heads} heads, intermediate size {m.intermediate}"
-        )
+        return f"{self.model.name} ({m.layers} layer{'s' if m.layers > 1 else ''} of {m.hidden}, intermediate size {m.intermediate:,})"
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Note:
     def _remarks(self, *, with_f1: bool) -> tuple[str, ...]:
         remarks = [
             f"Machine: {self.machine}. Model: {self.model}.",
-            f"Median of {self.repeats} processes ± the farthest from it. Peak and end: resident memory (VmHWM, VmRSS). "
+            f"Each figure comes from {counted(self.repeats)}. Peak and end: resident memory (VmHWM, VmRSS). "
             f"Start: from the process's start to the entities of a first sentence. Characters per CPU-second: "
             f"sentences of {SENTENCE_CHARS} characters one at a time (the worker: 64 messages at a time), then texts "
             f"of {LONG_CHARS:,}; the peak includes one of {FULL_CHARS}, the most that the pipeline takes.",
@@ -125,6 +125,11 @@ def summary(job: Job, results: Sequence[Result], gold: Sequence[Gold], types: Se
         problem,
         long_problem,
     )
+
+
+def counted(repeats: int) -> str:
+    """Return where a figure comes from, in words."""
+    return f"{repeats} processes: their median ± the farthest from it" if repeats > 1 else "one process"
 
 
 def problem_of(result: Result) -> str | None:

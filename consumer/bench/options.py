@@ -32,8 +32,8 @@ def add_engines(parser: argparse.ArgumentParser) -> None:
         ("--lengths", _numbers, _LENGTHS, "lengths in tokens"),
         ("--batches", _numbers, _BATCHES, "rows of a batch"),
     ):
-        help = f"{text} (default: {default})"
-        parser.add_argument(name, type=kind, default=kind(default), metavar="LIST", help=help)
+        told = f"{text} (default: {default})"
+        parser.add_argument(name, type=kind, default=kind(default), metavar="LIST", help=told)
 
 
 def _add_common(parser: argparse.ArgumentParser, *, seconds: float, what: str) -> None:

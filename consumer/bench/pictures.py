@@ -9,10 +9,10 @@ from typing import Any
 
 from consumer.bench.engines import Engines
 from consumer.bench.note import MIB, Note
-from consumer.errors import BenchFailed
 
 OURS, OTHERS, CEILING, INK, FAINT = "#0b6fb8", "#b4bcc6", "#d55e00", "#1f2933", "#6b7682"  # safe for colour-blind eyes
-_WIDTH, _ROW, _BAR = 9.0, 0.34, 0.62  # inches; the bar's share of its row
+_WIDTH, _ROW, _ABOVE, _MARGIN, _GAP, _LETTER = 9.0, 0.31, 0.92, 0.14, 0.25, 0.083  # inches
+_BAR = 0.66  # of its row
 _STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
@@ -48,7 +48,7 @@ def draw_note(note: Note, stem: Path) -> None:
     columns = (
         ("peak_bytes", "Peak memory, MiB", "less is better", MIB, "{:,.0f}"),
         ("first_seconds", "Start to first result, s", "less is better", 1.0, "{:.1f}"),
-        ("short", "Characters per CPU-second", "more is better", 1.0, "{:,.0f}"),
+        ("short", "Characters / CPU-second", "more is better", 1.0, "{:,.0f}"),
     )
     panels = []
     for name, title, hint, unit, shape in columns:
@@ -60,8 +60,7 @@ def draw_note(note: Note, stem: Path) -> None:
         ]
         panels.append(Panel(title, hint, bars))
     labels = [(row.name, row.ours) for row in note.rows]
-    footer = f"{note.model}; {_machine(note)}. Median of {note.repeats} processes each."
-    _draw("What each technique does to inference", labels, panels, footer, stem)
+    _draw("What each technique does to inference", labels, panels, _footer(note), stem)
 
 
 def draw_engines(engines: Engines, stem: Path) -> None:
@@ -79,60 +78,56 @@ def draw_engines(engines: Engines, stem: Path) -> None:
             share = engines.share(row, best)
             text = f"{rate:,.0f}" + ("" if share is None else f" · {share:.0%}")
             bars.append(Bar(rate, text, name.startswith("ct2"), None if share is None else rate / share))
-        panels.append(Panel(f"{tokens} tokens", "", bars))
+        panels.append(Panel(f"{tokens} tokens", "more is better", bars))
     labels = [(name, name.startswith("ct2")) for name in names]
-    footer = (
-        "The line is what this machine's fastest matrix products would allow. "
-        f"{engines.model}; {_machine(engines)}. Median of {engines.repeats} processes each, at the best batch size."
-    )
+    told = "Orange: what this machine's fastest matrix products would allow. Each engine at its best batch size."
+    footer = f"{told}\n{_footer(engines)}"
     _draw("Tokens per CPU-second, and the share of the ceiling", labels, panels, footer, stem)
 
 
-def _machine(measured: Note | Engines) -> str:
-    machine = measured.machine
-    return f"{machine.cpu}, {machine.threads} thread{'s' if machine.threads > 1 else ''}"
+def _footer(measured: Note | Engines) -> str:
+    machine, repeats = measured.machine, measured.repeats
+    threads = f"{machine.threads} thread{'s' if machine.threads > 1 else ''}"
+    processes = f"median of {repeats} processes" if repeats > 1 else "one process each"
+    return f"Model: {measured.model}. {machine.cpu}, {threads}; {processes}."
 
 
 def _draw(title: str, labels: Sequence[tuple[str, bool]], panels: Sequence[Panel], footer: str, stem: Path) -> None:
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BenchFailed(f"a picture needs {error.name}: pip install 'raner-stream[bench]'") from error
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(_STYLE):
-        height = 1.25 + _ROW * len(labels)
+        rows, below = _ROW * len(labels), 0.22 + 0.15 * (footer.count("\n") + 1)
+        height = _ABOVE + rows + below
         figure = Figure(figsize=(_WIDTH, height))
-        left = 0.03 + 0.0075 * max(len(name) for name, _ in labels)
-        gap = 0.035
-        share = (1 - left - 0.015 - gap * (len(panels) - 1)) / len(panels)
+        left = 0.3 + 0.9 * _LETTER * max(len(name) for name, _ in labels)
+        width = (_WIDTH - left - _MARGIN - _GAP * (len(panels) - 1)) / len(panels)
         for number, panel in enumerate(panels):
-            box = (left + number * (share + gap), 0.42 / height, share, _ROW * len(labels) / height)
-            _panel(figure.add_axes(box), panel)
+            x = left + number * (width + _GAP)
+            _panel(figure.add_axes((x / _WIDTH, below / height, width / _WIDTH, rows / height)), panel, width)
+            figure.text(x / _WIDTH, (below + rows + 0.24) / height, panel.title, fontweight="bold")
+            figure.text(x / _WIDTH, (below + rows + 0.08) / height, panel.hint, fontsize=7.5, color=FAINT)
         for number, (name, ours) in enumerate(labels):
-            y = (0.42 + _ROW * (len(labels) - number - 0.5)) / height
+            y = below + _ROW * (len(labels) - number - 0.5)
             weight = "bold" if ours else "normal"
-            figure.text(left - 0.012, y, name, ha="right", va="center_baseline", fontweight=weight)
-        figure.text(0.015, 1 - 0.12 / height, title, fontsize=13, fontweight="bold", va="top")
-        figure.text(0.015, 0.1 / height, footer, fontsize=7.5, color=FAINT, va="bottom")
+            figure.text((left - 0.1) / _WIDTH, y / height, name, ha="right", va="center_baseline", fontweight=weight)
+        figure.text(_MARGIN / _WIDTH, 1 - 0.14 / height, title, fontsize=13, fontweight="bold", va="top")
+        figure.text(_MARGIN / _WIDTH, 0.1 / height, footer, fontsize=7.5, color=FAINT, va="bottom", linespacing=1.4)
         figure.savefig(stem.with_suffix(".png"), dpi=200, facecolor="white", metadata={"Software": None})
         figure.savefig(stem.with_suffix(".svg"), facecolor="white", metadata={"Date": None, "Creator": None})
 
 
-def _panel(axes: Any, panel: Panel) -> None:
+def _panel(axes: Any, panel: Panel, width: float) -> None:
     rows = range(len(panel.bars))
-    longest = max([bar.mark or bar.value for bar in panel.bars] + [bar.value for bar in panel.bars]) or 1.0
+    longest = max(max(bar.value, bar.mark or 0.0) for bar in panel.bars) or 1.0
+    room = 0.12 + _LETTER * max(len(bar.text) for bar in panel.bars)  # inches behind the longest bar
     axes.barh(rows, [bar.value for bar in panel.bars], _BAR, color=[OURS if bar.ours else OTHERS for bar in panel.bars])
     for row, bar in zip(rows, panel.bars, strict=True):
-        weight = "bold" if bar.ours else "normal"
-        end = max(bar.value, bar.mark or 0) + 0.02 * longest
-        axes.text(
-            end, row, bar.text or bar.note, va="center_baseline", fontweight=weight, color=INK if bar.text else FAINT
-        )
+        end = max(bar.value, bar.mark or 0.0) + 0.06 * longest / (width - room)
+        style = {"color": INK, "fontweight": "bold" if bar.ours else "normal"} if bar.text else {"color": FAINT}
+        axes.text(end, row, bar.text or bar.note, va="center_baseline", **style)
         if bar.mark is not None:
-            axes.plot((bar.mark, bar.mark), (row - 0.4, row + 0.4), color=CEILING, linewidth=1.6)
-    axes.set_xlim(0, longest * 1.42)  # room for what is written behind the longest bar
+            axes.plot((bar.mark, bar.mark), (row - _BAR / 2, row + _BAR / 2), color=CEILING, linewidth=1.6)
+    axes.set_xlim(0, longest * width / (width - room))
     axes.set_ylim(len(panel.bars) - 0.5, -0.5)
     axes.set_axis_off()
-    axes.text(0, -0.62, panel.title, fontweight="bold", va="bottom")
-    if panel.hint:
-        axes.text(0, -0.62, panel.hint, fontsize=7.5, color=FAINT, va="top")
