@@ -34,7 +34,8 @@ class Inputs:
     def description(self) -> str:
         """What was measured, in words."""
         m = self.manifest
-        return f"{self.model.name} ({m.layers} layer{'s' if m.layers > 1 else ''} of {m.hidden}, intermediate size {m.intermediate:,})"
+        layers = f"{m.layers} layer{'s' if m.layers > 1 else ''} of {m.hidden}"
+        return f"{self.model.name} ({layers}, intermediate size {m.intermediate:,})"
 
 
 @contextmanager

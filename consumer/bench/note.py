@@ -75,7 +75,7 @@ class Note:
             f"Each figure comes from {counted(self.repeats)}. Peak and end: resident memory (VmHWM, VmRSS). "
             f"Start: from the process's start to the entities of a first sentence. Characters per CPU-second: "
             f"sentences of {SENTENCE_CHARS} characters one at a time (the worker: 64 messages at a time), then texts "
-            f"of {LONG_CHARS:,}; the peak includes one of {FULL_CHARS}, the most that the pipeline takes.",
+            f"of {LONG_CHARS:,}, one at a time. The peak includes one of {FULL_CHARS}, the most the pipeline takes.",
             *sorted({f"{LONG_CHARS:,} characters: {row.long_problem}" for row in self.rows if row.long_problem}),
         ]
         if with_f1:

@@ -15,7 +15,7 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Something that annotates texts, `batch` at a time, and can say what it found in them as (start, end, type).
+    """Something that annotates texts, `batch` sentences at a time, and can say what it found: (start, end, type).
 
     `held` is part of what is measured, though nobody asks it anything.
     """
@@ -49,10 +49,10 @@ def measure(make: Callable[[], Subject], options: Mapping[str, Any]) -> dict[str
     subject.annotate(texts.sentences[:1])
     first = time.monotonic() - options["begun"]
     result: dict[str, Any] = {"first_seconds": first}
-    result["short"] = _rate(subject, texts.sentences, options["seconds"] / 2)
+    result["short"] = _rate(subject.annotate, texts.sentences, subject.batch, options["seconds"] / 2)
     subject.annotate([texts.full])
     try:
-        result["long"] = _rate(subject, [texts.long], options["seconds"] / 2)
+        result["long"] = _rate(subject.annotate, [texts.long], 1, options["seconds"] / 2)
     except Exception as error:  # noqa: BLE001 - what it cannot do is what the table says of it
         result["long_error"] = told(error)
     result |= {"peak_bytes": status("VmHWM"), "resident_bytes": status("VmRSS")}
@@ -66,13 +66,13 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
 
 
-def _rate(subject: Subject, texts: Sequence[str], seconds: float) -> float:
+def _rate(annotate: Callable[[Sequence[str]], object], texts: Sequence[str], rows: int, seconds: float) -> float:
     """Return characters per CPU-second over at least one batch, for about so many seconds."""
     characters = done = 0
     until, begun = time.monotonic() + seconds, time.process_time()
     while not characters or time.monotonic() < until:
-        batch = [texts[(done + i) % len(texts)] for i in range(subject.batch)]
-        subject.annotate(batch)
+        batch = [texts[(done + i) % len(texts)] for i in range(rows)]
+        annotate(batch)
         characters += sum(map(len, batch))
         done += len(batch)
     return characters / (time.process_time() - begun)

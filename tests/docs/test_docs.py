@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from tables import PAGES as GENERATED
 from tables import with_tables
 
 from consumer.cli import build_parser
@@ -32,8 +33,10 @@ def parsers(parser, name=""):
 ALL = dict(parsers(build_parser()))
 
 
-def test_the_generated_tables_are_up_to_date():
-    assert with_tables(README) == README, "run `python tests/support/tables.py`"
+@pytest.mark.parametrize("page", GENERATED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_generated_tables_are_up_to_date(page):
+    text = page.read_text(encoding="utf-8")
+    assert with_tables(text) == text, "run `python tests/support/tables.py`"
 
 
 def test_the_readme_is_short():

@@ -7,7 +7,7 @@ import pytest
 
 from consumer.cli import main
 from nlp import synth
-from nlp.engines import open_engine
+from nlp.engines import ENGINES, open_engine
 
 TINY = replace(synth.BASE, layers=1, heads=2, hidden=16, intermediate=32, vocabulary=500)
 
@@ -64,6 +64,31 @@ def test_bench_note_goes_on_without_what_is_not_installed(checkpoint, tmp_path, 
         assert set(row["figures"]) == {"peak_bytes", "resident_bytes", "first_seconds", "short", "long"}
         assert row["f1"] is not None
     assert "not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parity
+def test_bench_note_puts_modelscopes_pipeline_through_every_technique_and_draws_it(tmp_path):
+    synth.synthesize(tmp_path / "tiny", TINY, seed=2)
+    gold = {"text": "北京" * 300, "entities": [{"start": 0, "end": 2, "type": "LOC"}]}
+    (tmp_path / "gold.jsonl").write_text(json.dumps(gold), encoding="utf-8")
+    short = ("--repeats", "1", "--seconds", "0.001", "--gold", tmp_path / "gold.jsonl")
+    assert run("bench", "note", "--model", tmp_path / "tiny", *short, "--output", tmp_path / "out") == 0
+    rows = json.loads((tmp_path / "out" / "note.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["problem"] for row in rows] == [None] * len(rows)
+    fails = [row["long_problem"] is not None for row in rows]
+    assert fails == [True] * 4 + [False] * (len(rows) - 4), "the pipeline reads long texts from the windows on"
+    assert (tmp_path / "out" / "note.png").read_bytes().startswith(b"\x89PNG")
+    assert ">raner-stream, worker<" in (tmp_path / "out" / "note.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parity
+def test_bench_engines_compares_all_of_them_and_draws_it(checkpoint, tmp_path):
+    sizes = ("--lengths", "16", "--batches", "1,4", "--repeats", "1", "--seconds", "0.001")
+    assert run("bench", "engines", "--model", checkpoint, *sizes, "--output", tmp_path / "out") == 0
+    written = json.loads((tmp_path / "out" / "engines.json").read_text(encoding="utf-8"))
+    assert [(row["engine"], row["problem"]) for row in written["rows"]] == [(name, None) for name in ENGINES]
+    assert set(written["ceilings"]) == {"int8", "fp32"}
+    assert ">torch-int8<" in (tmp_path / "out" / "engines.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

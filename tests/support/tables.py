@@ -1,14 +1,17 @@
-"""The generated tables of the documentation. `python tests/support/tables.py` writes them into README.md."""
+"""The generated tables of the documentation. `python tests/support/tables.py` writes them into their pages."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from consumer.metrics import Metrics
 from consumer.settings import fields, flag, unit, variable
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "nlp" / "README.md")
+MEASURED = ROOT / "deploy" / "bench"
 
 
 def settings_table() -> str:
@@ -29,7 +32,18 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"settings": settings_table, "metrics": metrics_table}
+def measured(name: str) -> str:
+    """Return a table as `raner-stream bench … --output` wrote it."""
+    return (MEASURED / f"{name}.md").read_text(encoding="utf-8").rstrip("\n")
+
+
+TABLES = {
+    "settings": settings_table,
+    "metrics": metrics_table,
+    "note": partial(measured, "base/note"),
+    "note-trained": partial(measured, "trained/note"),
+    "engines": partial(measured, "base/engines"),
+}
 
 
 def with_tables(text: str) -> str:
@@ -47,4 +61,5 @@ def _shown(default: object) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
