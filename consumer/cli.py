@@ -43,9 +43,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_annotate(_command(commands, "annotate", "annotate a file or standard input, without Kafka"))
     _add_eval(_command(commands, "eval", "compare the model with gold files: exact span and type", run="evaluate"))
     model = commands.add_parser(
-        "model", help="convert, make and describe models", description="Convert, make and describe models."
+        "model", help="pull, convert, make, describe models", description="Pull, convert, make, describe models."
     )
     actions = model.add_subparsers(required=True, metavar="COMMAND")
+    _add_pull(_command(actions, "model pull", "make a serving directory from a RaNER model on ModelScope"))
     _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
     _add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
     _add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
@@ -193,6 +194,20 @@ def _add_synth(parser: argparse.ArgumentParser) -> None:
         default="pytorch",
         help="ModelScope reads pytorch alone (default: pytorch)",
     )
+
+
+def _add_pull(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="its id on ModelScope, OWNER/NAME")
+    parser.add_argument("destination", type=Path, metavar="DST", help="serving directory to make")
+    parser.add_argument("--name", metavar="NAME", help="name of the model (default: ID)")
+    parser.add_argument(
+        "--revision",
+        metavar="NAME",
+        help="tag or branch to download, and the model's revision "
+        "(default: the hub's master, and the start of the weights' sha256)",
+    )
+    parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: ID)")
+    parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

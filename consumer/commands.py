@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -117,6 +118,23 @@ def model_synth(arguments: argparse.Namespace) -> int:
     labels = [label.strip() for label in arguments.labels.split(",")]
     architecture = replace(synth.BASE, **sizes)
     synth.synthesize(arguments.destination, architecture, labels, seed=arguments.seed, format=arguments.format)
+    return 0
+
+
+def model_pull(arguments: argparse.Namespace) -> int:
+    """`raner-stream model pull`."""
+    from nlp.hub import pull
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was downloaded is removed
+    manifest = pull(
+        arguments.id,
+        arguments.destination,
+        name=arguments.name,
+        revision=arguments.revision,
+        origin=arguments.origin,
+        licence=arguments.licence,
+    )
+    console.model(manifest)
     return 0
 
 

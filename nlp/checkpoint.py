@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from nlp.errors import CheckpointError
 from nlp.labels import Scheme
+from nlp.layout import check_layout, found, read_json
 from nlp.model import Manifest, sha256
 from nlp.types import FloatArray
 
@@ -54,15 +54,11 @@ def read_checkpoint(directory: Path) -> Checkpoint:
 
     Weights come from safetensors, or from a pickle that may hold tensors only (`torch.load(weights_only=True)`).
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory} is no directory; expected a RaNER checkpoint (config.json, vocab.txt, …)")
-    architecture = _architecture(_json(directory / "config.json"), directory / "config.json")
-    vocabulary = _vocabulary(directory / "vocab.txt", architecture)
-    scheme = Scheme.of(_tags(directory))
+    architecture, vocabulary, scheme = read_small_files(directory)
     weights = _weights_file(directory)
     tensors = _renamed(_load(weights))
     _check_shapes(tensors, architecture, len(scheme.tags), weights)
-    tokenizer = _json(directory / "tokenizer_config.json", required=False)
+    tokenizer = read_json(directory / "tokenizer_config.json", required=False)
     lower_case = bool(tokenizer.get("do_lower_case", True))
     strip_accents = tokenizer.get("strip_accents")
     return Checkpoint(
@@ -110,6 +106,15 @@ def describe(
     )
 
 
+def read_small_files(directory: Path) -> tuple[Architecture, tuple[str, ...], Scheme]:
+    """Read and check all that stands beside the weights: it tells a foreign layout before they are loaded."""
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory} is no directory; expected a RaNER checkpoint (config.json, vocab.txt, …)")
+    check_layout(directory)
+    architecture = _architecture(read_json(directory / "config.json"), directory / "config.json")
+    return architecture, _vocabulary(directory / "vocab.txt", architecture), Scheme.of(_tags(directory))
+
+
 def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor that a checkpoint must hold."""
     shapes: dict[str, tuple[int, ...]] = {
@@ -137,10 +142,6 @@ def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
 
 
 def _architecture(config: Mapping[str, Any], path: Path) -> Architecture:
-    if (kind := config.get("model_type", "bert")) != "bert":
-        raise CheckpointError(f"{path}: model_type is {kind!r}; only BERT encoders ('bert') have RaNER's layout")
-    if (position := config.get("position_embedding_type", "absolute")) != "absolute":
-        raise CheckpointError(f"{path}: position_embedding_type is {position!r}; expected 'absolute'")
     names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
     if missing := [name for name in names if not isinstance(config.get(name), int)]:
         raise CheckpointError(f"{path} has no whole number for {', '.join(missing)}; expected BERT's configuration")
@@ -160,7 +161,7 @@ def _architecture(config: Mapping[str, Any], path: Path) -> Architecture:
 
 def _vocabulary(path: Path, architecture: Architecture) -> tuple[str, ...]:
     if not path.is_file():
-        raise CheckpointError(f"{path} is missing; expected BERT's vocabulary, a token a line")
+        raise CheckpointError(f"{path} is missing; expected BERT's vocabulary; found: {found(path.parent)}")
     tokens = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
     if len(tokens) > architecture.vocabulary:
         raise CheckpointError(f"{path} has {len(tokens):,} tokens; config.json says {architecture.vocabulary:,}")
@@ -169,15 +170,15 @@ def _vocabulary(path: Path, architecture: Architecture) -> tuple[str, ...]:
 
 def _tags(directory: Path) -> tuple[str, ...]:
     """Look the tags up where ModelScope does, in its order."""
-    settings = _json(directory / "configuration.json", required=False)
+    settings = read_json(directory / "configuration.json", required=False)
     places = (
-        ("label_mapping.json", _json(directory / "label_mapping.json", required=False)),
+        ("label_mapping.json", read_json(directory / "label_mapping.json", required=False)),
         *(
             (f"configuration.json {section}.{key}", _within(settings, section, key))
             for section in ("model", "preprocessor")
             for key in ("label2id", "id2label")
         ),
-        *((f"config.json {key}", _json(directory / "config.json").get(key)) for key in ("label2id", "id2label")),
+        *((f"config.json {key}", read_json(directory / "config.json").get(key)) for key in ("label2id", "id2label")),
     )
     for place, mapping in places:
         if mapping:
@@ -208,8 +209,7 @@ def _weights_file(directory: Path) -> Path:
     for name in WEIGHTS:
         if (directory / name).is_file():
             return directory / name
-    found = ", ".join(sorted(path.name for path in directory.iterdir())) or "nothing"
-    raise CheckpointError(f"{directory} holds no weights ({' or '.join(WEIGHTS)}); found: {found}")
+    raise CheckpointError(f"{directory} holds no weights ({' or '.join(WEIGHTS)}); found: {found(directory)}")
 
 
 def _load(path: Path) -> dict[str, FloatArray]:
@@ -252,17 +252,3 @@ def _check_shapes(tensors: Mapping[str, FloatArray], architecture: Architecture,
             )
         if not np.isfinite(tensors[name]).all():
             raise CheckpointError(f"{path}: {name} holds values that are not finite; the file is damaged")
-
-
-def _json(path: Path, *, required: bool = True) -> dict[str, Any]:
-    if not path.is_file():
-        if required:
-            raise CheckpointError(f"{path} is missing; expected a RaNER checkpoint directory")
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds {type(value).__name__}; expected a JSON object")
-    return value

@@ -42,8 +42,7 @@ def convert(
     with VNNI or AMX. Raises `CheckpointError` for what is no such checkpoint and `ModelError` when `destination`
     exists and holds something.
     """
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise ModelError(f"{destination} exists and is not empty; name a new directory")
+    refuse_occupied(destination)
     checkpoint = read_checkpoint(source)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as directory:
@@ -62,6 +61,12 @@ def convert(
         model.write_manifest(made, manifest)
         made.replace(destination)
     return manifest
+
+
+def refuse_occupied(destination: Path) -> None:
+    """Raise `ModelError` when `destination` exists and holds something."""
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise ModelError(f"{destination} exists and is not empty; name a new directory")
 
 
 def quantize(weight: FloatArray, *, pair_safe: bool) -> tuple[NDArray[np.int8], FloatArray]:

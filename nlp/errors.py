@@ -9,6 +9,10 @@ class CheckpointError(NlpError):
     """A directory to convert is not a RaNER checkpoint."""
 
 
+class HubError(NlpError):
+    """A checkpoint could not be downloaded from ModelScope's hub."""
+
+
 class ModelError(NlpError):
     """A serving directory is missing, incomplete or changed."""
 

@@ -180,3 +180,12 @@ def test_schema_prints_the_published_schema(run):
 def test_a_file_that_is_not_there_is_named(run):
     status, _, err = run("annotate", "/nowhere")
     assert (status, "/nowhere cannot be read" in err) == (2, True)
+
+
+def test_a_model_is_not_pulled_without_modelscope(run, tmp_path, monkeypatch):
+    for name in ("modelscope", "modelscope.hub.snapshot_download"):
+        monkeypatch.setitem(sys.modules, name, None)
+    status, out, err = run("model", "pull", "damo/some-raner", tmp_path / "served")
+    assert (status, out) == (2, "")
+    assert "needs modelscope, which is not installed: pip install 'raner-stream[convert]'" in err
+    assert list(tmp_path.iterdir()) == []

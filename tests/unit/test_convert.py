@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from checkpoints import SMALL, TAGS, VOCABULARY, random_tensors, renamed, write_checkpoint
+from foreign import FOREIGN
 from reference import emissions
 
 import nlp
@@ -115,6 +116,24 @@ def test_weights_that_are_not_raners_are_refused_by_name(tmp_path, tensors, told
 def test_a_foreign_configuration_is_refused_by_name(tmp_path, changes, told):
     with pytest.raises(CheckpointError, match=told):
         read_checkpoint(write_checkpoint(tmp_path / "checkpoint", **changes))
+
+
+@pytest.mark.parametrize(("layout", "found", "expected"), FOREIGN)
+def test_a_layout_of_another_model_is_told_by_its_small_files(tmp_path, layout, found, expected):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    layout(directory)
+    (directory / "model.safetensors").write_bytes(b"never read")
+    with pytest.raises(CheckpointError) as refusal:
+        read_checkpoint(directory)
+    assert found in str(refusal.value)
+    assert expected in str(refusal.value)
+
+
+def test_a_checkpoint_that_names_no_type_is_read(tmp_path):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    settings = json.loads((directory / "configuration.json").read_text())
+    (directory / "configuration.json").write_text(json.dumps(settings | {"model": {}}))
+    assert read_checkpoint(directory).scheme.tags == TAGS
 
 
 def test_an_activation_that_the_engine_lacks_is_refused(tmp_path):
