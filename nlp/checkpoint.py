@@ -142,6 +142,7 @@ def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
 
 
 def architecture_of(config: Mapping[str, Any], path: Path) -> Architecture:
+    """Read the shape off a BERT configuration; `path` is named in an error."""
     names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
     if missing := [name for name in names if not isinstance(config.get(name), int)]:
         raise CheckpointError(f"{path} has no whole number for {', '.join(missing)}; expected BERT's configuration")
@@ -160,6 +161,7 @@ def architecture_of(config: Mapping[str, Any], path: Path) -> Architecture:
 
 
 def vocabulary_in(path: Path, architecture: Architecture) -> tuple[str, ...]:
+    """Read a vocabulary, a token a line; it has no more tokens than the architecture."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected BERT's vocabulary; found: {found(path.parent)}")
     tokens = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
@@ -206,6 +208,7 @@ def _in_order(mapping: Any, place: str) -> tuple[str, ...]:
 
 
 def weights_file(directory: Path) -> Path:
+    """Return the file of weights in a checkpoint, safetensors before a pickle."""
     for name in WEIGHTS:
         if (directory / name).is_file():
             return directory / name
@@ -213,6 +216,7 @@ def weights_file(directory: Path) -> Path:
 
 
 def load_tensors(path: Path) -> dict[str, FloatArray]:
+    """Load the tensors of a file as float32, by the names that they have there."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
@@ -230,6 +234,7 @@ def load_tensors(path: Path) -> dict[str, FloatArray]:
 
 
 def renamed(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Name tensors as RaNER's own loader does: without `head.`, and LayerNorm's by their newer names."""
     renamed = {}
     for name, value in tensors.items():
         stem, _, last = name.removeprefix("head.").rpartition(".")

@@ -49,7 +49,7 @@ def _json_lines(lines: list[str], path: Path) -> Iterator[Gold]:
 
 
 def _from_json(value: Any) -> Gold:
-    text, entities = value["text"], value["entities"] if "entities" in value else value["ents"]
+    text, entities = value["text"], value["ents" if "ents" in value else "entities"]
     if not isinstance(text, str):
         raise TypeError(f"text is {type(text).__name__}")
     found = frozenset((e["start"], e["end"], e["type"]) if isinstance(e, dict) else _triple(e) for e in entities)

@@ -119,6 +119,7 @@ def impossible(name: str, tags: Sequence[str]) -> NDArray[np.bool_] | bool:
 
 
 def configurations(a: Architecture, tags: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return the contents of a checkpoint's JSON files, by name."""
     return {
         "config.json": {
             "architectures": ["BertModel"],
@@ -167,6 +168,7 @@ def _check(a: Architecture, labels: Sequence[str]) -> None:
 
 
 def save_tensors(tensors: dict[str, FloatArray], path: Path) -> None:
+    """Write tensors as safetensors, or as a pickle for PyTorch, by the ending of `path`."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import save_file

@@ -24,7 +24,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What one corpus gives: documents to train on, its dev set as gold with the model's labels, and what was dropped."""
+    """What one corpus gives: documents to train on, its dev set with the model's labels, and what was dropped."""
 
     name: str
     train: tuple[Document, ...]

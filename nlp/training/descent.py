@@ -49,7 +49,7 @@ class Average:
         """Move towards the weights after a step, counted from 1: faster at first, when they still move far."""
         decay = min(self._decay, step / (step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)  # noqa: SLF001
+            torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
 
 
 def _groups(network: Network, recipe: Recipe) -> Iterator[tuple[list[Any], float, float]]:

@@ -15,7 +15,7 @@ class Journal:
 
     def __init__(self, directory: Path, step: int) -> None:
         self._path = directory / "log.jsonl"
-        self.entries = [entry for entry in _read(self._path) if entry["step"] <= step]
+        self.entries: list[Entry] = [entry for entry in _read(self._path) if entry["step"] <= step]
         rewritten = self._path.with_suffix(".new")
         rewritten.write_text("".join(_line(entry) for entry in self.entries), "utf-8")
         rewritten.replace(self._path)

@@ -20,7 +20,7 @@ class Crf(nn.Module):  # type: ignore[misc]  # torch carries no types here
         self.transitions = nn.Parameter(torch.zeros(tags, tags))  # (from, to)
 
     def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """Return the negative log-likelihood of every row, (rows,), from (rows, width, tags), (rows, width), (rows,)."""
+        """Return every row's negative log-likelihood, (rows,), from (rows, width, tags), (rows, width) and (rows,)."""
         return self.log_partition(emissions, lengths) - self.score(emissions, tags, lengths)
 
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:

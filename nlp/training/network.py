@@ -28,8 +28,9 @@ class Weights:
 class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
     """RaNER's network, with two helpers that are not written to a checkpoint.
 
-    `convention` tells from [CLS], in the middle of the encoder, by which rules a row was annotated: what is known there,
-    the layers above can use, so that the conventions of corpora need not average out, and serving has nothing to tell.
+    `convention` tells from [CLS], in the middle of the encoder, by which rules a row was annotated: what is known
+    there, the layers above can use, so that the conventions of corpora need not average out, and nobody has to name
+    one in serving.
     `heads` is a linear layer per convention over the last layer.
     """
 
@@ -79,7 +80,9 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
         hidden = self.dropout(hidden)
         total = self.crf(self.linear(hidden), tags, lengths).sum()
         if weights.corpus:
-            total = total + weights.corpus * functional.cross_entropy(self.convention(first), conventions, reduction="sum")
+            total = total + weights.corpus * functional.cross_entropy(
+                self.convention(first), conventions, reduction="sum"
+            )
         if weights.heads:
             total = total + weights.heads * self._by_convention(hidden, tags, lengths, conventions)
         return total / lengths.sum()
@@ -95,6 +98,6 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
     def _by_convention(self, hidden: Tensor, tags: Tensor, lengths: Tensor, conventions: Tensor) -> Tensor:
         rows, width, _ = hidden.shape
         scores = self.heads(hidden).view(rows, width, -1, self._tags)  # (rows, width, conventions, tags)
-        own = scores[torch.arange(rows), :, conventions]  # (rows, width, tags)
+        own = scores[torch.arange(rows, device=tags.device), :, conventions]  # (rows, width, tags)
         inside = torch.arange(width, device=tags.device) < lengths[:, None]  # (rows, width)
         return functional.cross_entropy(own[inside], tags[inside], reduction="sum")

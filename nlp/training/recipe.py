@@ -8,9 +8,13 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nlp import model
 from nlp.errors import TrainingError
 
+PACKAGED = "default"
+"""What names the packaged model where a directory is expected."""
 PRECISIONS = ("float32", "bfloat16")
+_SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
 _Kind = TypeVar("_Kind")
 
 
@@ -43,7 +47,7 @@ class Variants:
 class Recipe:
     """A whole run. Rates are of AdamW; `head_rate` and `transition_rate` are multiples of `rate`."""
 
-    encoder: Path  # directory: a BERT encoder, or a RaNER checkpoint to go on from
+    encoder: Path  # a BERT encoder; or to go on from: a RaNER checkpoint, a serving directory, or "default"
     output: Path  # directory of the run: checkpoints, log, curve
     corpora: tuple[CorpusRecipe, ...]
     labels: tuple[str, ...] = ("PER", "LOC", "ORG")
@@ -84,10 +88,15 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(named, dict) or not named:
         raise TrainingError(f"{path} names no corpora; expected at least one table [corpora.NAME]")
     corpora = tuple(
-        _filled(CorpusRecipe, {"name": name, **_table(table, name, path)}, f"{path}: [corpora.{name}]", base)
+        _filled(
+            CorpusRecipe,
+            {"name": name, **_table(table, f"{path}: [corpora.{name}]")},
+            f"{path}: [corpora.{name}]",
+            base,
+        )
         for name, table in named.items()
     )
-    variants = _filled(Variants, _table(content.pop("variants", {}), "variants", path), f"{path}: [variants]", base)
+    variants = _filled(Variants, _table(content.pop("variants", {}), f"{path}: variants"), f"{path}: [variants]", base)
     recipe = _filled(Recipe, {**content, "corpora": corpora, "variants": variants}, str(path), base)
     _check(recipe, path)
     return recipe
@@ -98,9 +107,9 @@ def conventions(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(corpus.convention or corpus.name for corpus in recipe.corpora))
 
 
-def _table(value: Any, name: str, path: Path) -> dict[str, Any]:
+def _table(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TrainingError(f"{path}: {name} is {value!r:.40}; expected a table")
+        raise TrainingError(f"{place} is {value!r:.40}; expected a table")
     return value
 
 
@@ -111,27 +120,33 @@ def _filled(kind: type[_Kind], values: Mapping[str, Any], place: str, base: Path
     required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
     if missing := [name for name in required if name not in values]:
         raise TrainingError(f"{place} lacks {', '.join(missing)}")
-    converted = {name: _converted(str(known[name].type), value, f"{place} {name}", base) for name, value in values.items()}
+    converted = {
+        name: _converted(str(known[name].type), value, f"{place} {name}", base) for name, value in values.items()
+    }
     return kind(**converted)
 
 
 def _converted(kind: str, value: Any, place: str, base: Path) -> Any:
     """Return a value of TOML as the field's type; a whole number will do for a real one."""
-    scalars: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
-    if kind in scalars:
-        if not isinstance(value, scalars[kind]) or (isinstance(value, bool) and kind != "bool"):
+    if kind in _SCALARS:
+        if not isinstance(value, _SCALARS[kind]) or (isinstance(value, bool) and kind != "bool"):
             raise TrainingError(f"{place} is {value!r:.40}; expected {kind}")
-        return float(value) if kind == "float" else value
-    try:
-        if kind == "Path":
-            return base / value
-        if kind == "tuple[Path, ...]":
-            return tuple(base / item for item in ([value] if isinstance(value, str) else value))
-        if kind == "Mapping[str, str]":
-            return {str(name): str(label) for name, label in value.items()}
-        return tuple(value) if kind.startswith("tuple") else value
-    except (TypeError, AttributeError) as error:
-        raise TrainingError(f"{place} is {value!r:.40}; expected {kind}") from error
+        return _SCALARS[kind][0](value)
+    if kind == "Path":
+        return model.DEFAULT if value == PACKAGED else base / _list([value], str, place)[0]
+    if kind == "Mapping[str, str]":
+        table = _table(value, place)
+        return dict(zip(table, _list(list(table.values()), str, place), strict=True))
+    if kind == "tuple[Path, ...]":
+        return tuple(base / item for item in _list([value] if isinstance(value, str) else value, str, place))
+    lists = {"tuple[int, ...]": int, "tuple[str, ...]": str}
+    return _list(value, lists[kind], place) if kind in lists else value  # a part that is filled already
+
+
+def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise TrainingError(f"{place} is {value!r:.40}; expected a list of {kind.__name__}")
+    return tuple(value)
 
 
 def _check(recipe: Recipe, path: Path) -> None:
@@ -145,7 +160,7 @@ def _check(recipe: Recipe, path: Path) -> None:
             raise TrainingError(f"{path}: {name} is {getattr(recipe, name)}; expected more than 0")
     if recipe.precision not in PRECISIONS:
         raise TrainingError(f"{path}: precision is {recipe.precision!r}; expected {' or '.join(PRECISIONS)}")
-    if not recipe.windows or not all(isinstance(w, int) and w > 1 for w in recipe.windows):
+    if not recipe.windows or min(recipe.windows) <= 1:
         raise TrainingError(f"{path}: windows are {recipe.windows}; expected numbers of characters")
     for corpus in recipe.corpora:
         if strange := sorted(set(corpus.labels.values()) - set(recipe.labels)):

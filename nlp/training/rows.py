@@ -22,7 +22,7 @@ _POOL = 50  # batches whose rows are sorted by length together: little padding, 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the ids (tokens,) with [CLS] and [SEP], the tags (tokens - 2,) of what lies between, and its convention."""
+    """The ids (tokens,) with [CLS] and [SEP], the tags (tokens - 2,) of what lies between, and the convention."""
 
     ids: Ids
     tags: Ids
@@ -43,7 +43,12 @@ class Rows:
     """Makes the batches of an epoch, the same ones for the same seed and epoch, so that a run can go on inside it."""
 
     def __init__(
-        self, recipe: Recipe, corpora: Sequence[Corpus], tokenizer: Tokenizer, tags: Sequence[str], scripts: Scripts | None
+        self,
+        recipe: Recipe,
+        corpora: Sequence[Corpus],
+        tokenizer: Tokenizer,
+        tags: Sequence[str],
+        scripts: Scripts | None,
     ) -> None:
         self._recipe, self._corpora, self._tokenizer, self._scripts = recipe, corpora, tokenizer, scripts
         self._tags = {tag: i for i, tag in enumerate(tags)}
@@ -80,7 +85,7 @@ def tags_of(document: Document, numbers: dict[str, int]) -> Ids:
         if end - start == 1:
             tags[start] = numbers[f"S-{label}"]
         else:
-            tags[start : end] = numbers[f"I-{label}"]
+            tags[start:end] = numbers[f"I-{label}"]
             tags[start], tags[end - 1] = numbers[f"B-{label}"], numbers[f"E-{label}"]
     return tags
 
@@ -88,7 +93,7 @@ def tags_of(document: Document, numbers: dict[str, int]) -> Ids:
 def joined(
     documents: Iterator[Document], windows: Sequence[int], share: float, draw: np.random.Generator
 ) -> Iterator[tuple[Document, int]]:
-    """Yield documents with the window to read each in; a `share` of them with the next ones behind, up to the window."""
+    """Yield documents with the window to read each in, a `share` of them with the next ones behind, up to it."""
     for document in documents:
         window = windows[int(draw.integers(len(windows)))]
         whole = document
@@ -107,7 +112,11 @@ def pieces(document: Document, window: int) -> Iterator[Document]:
         inside = (start for start, end, _ in document.spans if borders[-1] < start < border < end)
         borders.append(next(inside, border))
     for start, stop in pairwise([*borders, len(document.text)]):
-        spans = ((max(a, start) - start, min(b, stop) - start, name) for a, b, name in document.spans if a < stop and b > start)
+        spans = (
+            (max(a, start) - start, min(b, stop) - start, name)
+            for a, b, name in document.spans
+            if a < stop and b > start
+        )
         yield Document(document.text[start:stop], tuple(spans))
 
 

@@ -39,13 +39,12 @@ def score(network: Network, start: Start, corpora: Sequence[Corpus], device: str
     """Return the figures on every dev set, by corpus."""
     crf = network.crf
     arrays = (crf.start_transitions, crf.end_transitions, crf.transitions)
-    decoder = Crf.of(*(array.detach().cpu().numpy() for array in arrays), Scheme.of(start.tags))
+    first, last, moves = (array.detach().cpu().numpy() for array in arrays)
+    decoder = Crf.of(first, last, moves, Scheme.of(start.tags))
     annotator = Annotator(NetworkEngine(network, device), start.tokenizer, decoder, batch_tokens=_BATCH_TOKENS)
     reports = {}
     for corpus in corpora:
         if corpus.dev:
             predicted = annotator.annotate([gold.text for gold in corpus.dev])
-            reports[corpus.name] = evaluate(
-                corpus.dev, predicted, annotator.types, gold_names={}, predicted_names={}
-            )
+            reports[corpus.name] = evaluate(corpus.dev, predicted, annotator.types, gold_names={}, predicted_names={})
     return reports

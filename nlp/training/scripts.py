@@ -26,7 +26,7 @@ class Scripts:
         return len(self._forms)
 
     def traditional(self, text: str, form: int) -> str:
-        """Return a text in Traditional characters, by words where they decide; a text that would change its length, as it is."""
+        """Return a text in Traditional characters, chosen by words; one whose length would change, as it is."""
         converted: str = self._forms[form].convert(text)
         return converted if len(converted) == len(text) else text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -57,6 +58,8 @@ def train(recipe: Recipe, show: Show) -> dict[str, Report]:
 
 
 def _prepare(recipe: Recipe) -> None:
+    if recipe.device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it its sums differ from run to run
     recipe.output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -68,7 +71,9 @@ def _prepare(recipe: Recipe) -> None:
 class _Run:
     def __init__(self, recipe: Recipe, corpora: list[Corpus], start: Start, rows: Rows, show: Show) -> None:
         self._recipe, self._corpora, self._start, self._rows, self._show = recipe, corpora, start, rows, show
-        network = Network(start.architecture, len(start.tags), len(conventions(recipe)), recipe.dropout, recipe.precision)
+        network = Network(
+            start.architecture, len(start.tags), len(conventions(recipe)), recipe.dropout, recipe.precision
+        )
         network.load(start.tensors)
         self._network = network.to(recipe.device).train()
         self._average = Average(copy.deepcopy(self._network), recipe.averaging)
@@ -81,7 +86,7 @@ class _Run:
         self._saved = time.monotonic()
         self._f1: dict[str, float] = {}
         if not self._place.step:
-            self._journal.write({"step": 0, **_data(corpora), "tokens": len(start.vocabulary.tokens)})
+            self._journal.write({"step": 0, **_data(corpora), "tokens": len(start.vocabulary)})
 
     def run(self) -> dict[str, Report]:
         """Take the steps that are left, saving, measuring and logging on the way."""

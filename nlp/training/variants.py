@@ -1,4 +1,4 @@
-"""The same text written otherwise: in Traditional characters, in another width, with other quotes, about other names."""
+"""The same text written otherwise: in another script or width, with other quotes, about other names."""
 
 from __future__ import annotations
 

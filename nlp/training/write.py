@@ -18,7 +18,7 @@ def write_checkpoint(network: Network, start: Start, directory: Path) -> None:
     made.mkdir(parents=True)
     tensors = {name: value.detach().float().cpu().numpy() for name, value in network.kept().items()}
     save_tensors(tensors, made / "pytorch_model.bin")
-    (made / "vocab.txt").write_text("".join(f"{token}\n" for token in start.vocabulary.tokens), "utf-8")
+    (made / "vocab.txt").write_text("".join(f"{token}\n" for token in start.vocabulary), "utf-8")
     contents = configurations(start.architecture, start.tags)
     contents["tokenizer_config.json"] |= {"do_lower_case": start.lower_case, "strip_accents": start.strip_accents}
     for name, content in contents.items():
