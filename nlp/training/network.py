@@ -93,7 +93,7 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
 
     def load(self, tensors: Mapping[str, Any]) -> None:
         """Take the tensors that are there, by the names of a checkpoint."""
-        self.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()}, strict=False)
+        self.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()}, strict=False)
 
     def _by_convention(self, hidden: Tensor, tags: Tensor, lengths: Tensor, conventions: Tensor) -> Tensor:
         rows, width, _ = hidden.shape
