@@ -81,7 +81,7 @@ class _Run:
         self._parts = {"network": network, "average": self._average.network, "optimizer": self._optimizer}
         self._run = _fingerprint(recipe)
         self._place = state.restore(recipe.output, self._parts, self._run)
-        self._journal = Journal(recipe.output, self._place.step)
+        self._journal = Journal(recipe.output, self._place.step or -1)  # nothing saved: all is done again
         self._weights = Weights(recipe.corpus_loss, recipe.corpus_heads)
         self._saved = time.monotonic()
         self._f1: dict[str, float] = {}
