@@ -82,7 +82,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TrainingError(f"{path} cannot be read as TOML: {error}") from error
+        raise TrainingError(f"{path} cannot be read as a recipe in TOML: {error}") from error
     base = path.resolve().parent
     named = content.pop("corpora", {})
     if not isinstance(named, dict) or not named:

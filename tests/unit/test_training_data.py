@@ -78,7 +78,7 @@ def test_a_recipe_names_the_packaged_model_as_default(tmp_path):
         ("[variants]\nwdith = 0.1", "[variants] has unknown names wdith"),
         ("[corpora.b]\nrepeat = 2", "[corpora.b] lacks train"),
         ('[corpora.b]\ntrain = "b"\nlabels = { NAME = "PRE" }', "[corpora.b] maps to PRE; labels has PER, LOC, ORG"),
-        ("corpora = 1", "cannot be read as TOML"),
+        ("corpora = 1", "cannot be read as a recipe in TOML"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_the_place_and_what_was_expected(tmp_path, line, said):
