@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from consumer.offline import Line
     from nlp.evaluate import Counts, Report
     from nlp.model import Manifest
+    from nlp.training import trainer
 
 MIB = 1024**2
 _COLOURS = {"PER": "#0b2540 on #8ecbff", "LOC": "#0c2f12 on #9be29b", "ORG": "#3d1230 on #f5a6d8"}
@@ -143,6 +144,23 @@ def measuring() -> Iterator[Callable[[int, int, str], None]]:
     with Progress(*Progress.get_default_columns(), console=_err(), transient=True) as progress:
         task = progress.add_task("")
         yield lambda done, total, name: progress.update(task, completed=done, total=total, description=name)
+
+
+@contextmanager
+def training() -> Iterator[Callable[[trainer.Progress], None]]:
+    """Show on standard error how far a training run is."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err(), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+
+        def show(now: trainer.Progress) -> None:
+            f1 = " ".join(f"{name} {100 * value:.1f}" for name, value in now.f1.items())
+            text = f"step {now.step:,}, epoch {now.epoch:.2f}, loss {now.loss:.4f}  {f1}"
+            progress.update(task, completed=now.share, description=text)
+
+        yield show
 
 
 @contextmanager
