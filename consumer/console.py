@@ -237,7 +237,7 @@ def _json_line(line: Line) -> None:
     told["text"] = message.texts if line.by_field else next(iter(message.texts.values()))
     sys.stdout.write(f'{_json(told)[:-1]}, "entities": [')
     for i, (_, entity) in enumerate(line.entities()):
-        sys.stdout.write((", " if i else "") + _json(entity.model_dump()))
+        sys.stdout.write((", " if i else "") + _json(entity.members()))
     attributes = "" if message.attributes == "{}" else f', "attributes": {message.attributes}'
     plain(f"]{attributes.translate(_LINE_ENDS)}}}")
 
