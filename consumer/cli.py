@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_pull(_command(actions, "model pull", "make a serving directory from a RaNER model on ModelScope"))
     _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
     _add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
+    _add_verify(_command(actions, "model verify", "compare a model's int8 with float32 on texts of your own"))
     _add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
     bench = commands.add_parser("bench", help="measure, and compare", description="Measure, and compare.")
     measures = bench.add_subparsers(required=True, metavar="COMMAND")
@@ -176,6 +177,15 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
         default="pair-safe",
         help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
     )
+    parser.add_argument(
+        "--verify", metavar="TEXTS", help="compare int8 with float32 on this file first (default: no comparison)"
+    )
+    _add_comparison(parser)
+    parser.add_argument(
+        "--fallback",
+        choices=("fp32",),
+        help="with --verify: what to write in place of an int8 that does not pass (default: nothing)",
+    )
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
 
 
@@ -213,6 +223,28 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: ID)")
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory")
+    parser.add_argument("texts", metavar="TEXTS", help="a text a line, or JSON lines with a field text; - for stdin")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="SRC", help="what it was made from, if it holds int8 alone (default: none)"
+    )
+    _add_comparison(parser)
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.99,
+        metavar="SHARE",
+        help="least F1 of int8's entities against float32's that passes (default: 0.99)",
+    )
+    parser.add_argument(
+        "--show", type=int, default=20, metavar="NUMBER", help="most texts to print that differ (default: 20)"
+    )
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:

@@ -114,6 +114,8 @@ def model_convert(arguments: argparse.Namespace) -> int:
     """`raner-stream model convert`."""
     from nlp.convert import convert
 
+    if arguments.verify:
+        arguments.quantization = _verified(arguments)
     manifest = convert(
         arguments.source,
         arguments.destination,
@@ -125,6 +127,18 @@ def model_convert(arguments: argparse.Namespace) -> int:
         scale=arguments.scale,
     )
     console.model(manifest)
+    return 0
+
+
+def model_verify(arguments: argparse.Namespace) -> int:
+    """`raner-stream model verify`."""
+    from nlp import verify
+
+    texts = _texts(arguments.texts)
+    with verify.float32_of(arguments.directory, arguments.checkpoint) as float32:
+        comparison = verify.compare(arguments.directory, float32, texts, threads=_threads())
+    console.comparison(comparison, arguments.show)
+    comparison.require(arguments.threshold)
     return 0
 
 
@@ -226,18 +240,46 @@ def _settings(arguments: argparse.Namespace) -> Loaded:
 
 
 def _annotator(arguments: argparse.Namespace) -> Annotator:
-    from consumer.memory import cpu_quota
-
     return nlp.load(
         arguments.model,
         engine=arguments.engine,
         decode=arguments.decode,
         min_score=arguments.min_score,
-        threads=arguments.threads or cpu_quota(),
+        threads=arguments.threads or _threads(),
         window=arguments.window,
         overlap=arguments.overlap,
         batch_tokens=arguments.batch_tokens,
     )
+
+
+def _verified(arguments: argparse.Namespace) -> str:
+    """Return the quantisation to write, after comparing; raise `VerificationError` for an int8 that does not pass."""
+    from nlp import verify
+
+    if arguments.quantization == "fp32":
+        raise SettingsError("--verify compares int8 with float32, and --quantization fp32 writes no int8")
+    comparison = verify.compare_conversion(
+        arguments.source, _texts(arguments.verify), scale=arguments.scale, threads=_threads()
+    )
+    console.comparison(comparison, arguments.show)
+    if comparison.entities.f1 < arguments.threshold and arguments.fallback:
+        console.plain(f"int8 does not pass, {arguments.fallback} is kept")
+        return str(arguments.fallback)
+    comparison.require(arguments.threshold)
+    return str(arguments.quantization)
+
+
+def _texts(name: str) -> list[str]:
+    from consumer.offline import read_texts
+
+    with _opened(name) as file:
+        return read_texts(file, name, ("text",), "auto")
+
+
+def _threads() -> int:
+    from consumer.memory import cpu_quota
+
+    return cpu_quota()
 
 
 def _names(pairs: Iterable[str]) -> Mapping[str, str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nlp.evaluate import Counts, Report
     from nlp.model import Manifest
     from nlp.training import trainer
+    from nlp.verify import Comparison
 
 MIB = 1024**2
 _COLOURS = {"PER": "#0b2540 on #8ecbff", "LOC": "#0c2f12 on #9be29b", "ORG": "#3d1230 on #f5a6d8"}
@@ -88,7 +89,7 @@ def model(manifest: Manifest) -> None:
         "labels": " ".join(manifest.labels),
         "maximum length": f"{manifest.max_length} tokens",
         "encoder": f"{manifest.layers} layers of {manifest.hidden}, {manifest.heads} heads",
-        "quantisation": f"{manifest.quantization}, {manifest.scale} scale",
+        "quantisation": manifest.quantization + ("" if manifest.scale == "none" else f", {manifest.scale} scale"),
         "source": manifest.source,
         "licence": manifest.licence,
         **{f"sha256 {name}": digest for name, digest in manifest.files.items()},
@@ -126,6 +127,33 @@ def report(report: Report, format: str) -> None:
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
             _out().print(f"left out, without a counterpart, {side}: {names}")
+
+
+def comparison(comparison: Comparison, shown: int) -> None:
+    """Print what int8 changes, and at most `shown` of the texts that it reads otherwise."""
+    found, c = comparison.entities, comparison
+    table = _table("int8 against float32", "", numbers=True)
+    rows = {
+        "texts": f"{c.texts:,}",
+        "characters": f"{c.characters:,}",
+        "error of the emissions, of their spread": f"{c.error:.2%}",
+        "characters whose highest tag agrees": f"{c.agreement:.3%}",
+        "entities, float32": f"{found.gold:,}",
+        "entities, int8": f"{found.predicted:,}",
+        "F1 of int8's entities against float32's": f"{found.f1:.2%}",
+        "… in 95 of 100 samples of as many texts": f"{c.low:.2%} to {c.high:.2%}",
+        "texts that differ": f"{len(c.differences):,}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    _out().print(table)
+    for difference in c.differences[:shown]:
+        for sign, spans in (("-", difference.lost), ("+", difference.added)):
+            if spans:
+                line = marked(difference.text, [(span.start, span.end, span.label) for span in spans])
+                _out().print(_styled((f"{sign} ", "bold"), line))
+    if (left := len(c.differences) - shown) > 0:
+        _out().print(f"… and {left:,} more (--show)")
 
 
 def table(table: figures.Table) -> None:

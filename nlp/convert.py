@@ -56,7 +56,7 @@ def convert(
             origin=origin or source.resolve().name,
             licence=licence,
             quantization=quantization,
-            scale=scale,
+            scale="none" if quantization == "fp32" else scale,
             files=model.digests(made),
         )
         model.write_manifest(made, manifest)

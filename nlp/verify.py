@@ -18,9 +18,6 @@ from nlp.load import load
 from nlp.model import Manifest
 from nlp.types import Engine, FloatArray, Span, TokenBatch
 
-THRESHOLD = 0.99
-"""The least F1 of int8's entities against float32's that passes, unless told otherwise."""
-
 _INT8, _FP32 = "ct2-int8", "ct2-fp32"
 _GROUP_TEXTS = 64
 _BATCH_TOKENS = 512

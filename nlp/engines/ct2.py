@@ -14,7 +14,7 @@ from nlp import model
 from nlp.engines.cpu import adds_pairs_in_16_bits, cpu_flags
 from nlp.errors import ModelError
 from nlp.model import Head, Model
-from nlp.types import FloatArray, TokenBatch
+from nlp.types import FloatArray, IntArray, TokenBatch
 
 _COMPUTE_TYPES = {"ct2-int8": "int8", "ct2-fp32": "float32"}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -23,8 +23,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 class CT2Engine:
     """Runs the encoder of a serving directory.
 
-    CTranslate2 leaves padding out of its matrix products and quantises activations per token, so a row's result
-    depends on the row and its width only.
+    CTranslate2 leaves padding out of its matrix products. In int8 it quantises activations per token and adds whole
+    numbers, so a row's result depends on the row and its width only; float32 products round differently with the number
+    of rows, so there a row is computed at a time.
     """
 
     def __init__(self, encoder: Path, head: Head, *, compute_type: str, threads: int) -> None:
@@ -32,19 +33,27 @@ class CT2Engine:
         self._encoder = ctranslate2.Encoder(
             str(encoder), device="cpu", compute_type=compute_type, intra_threads=threads
         )
+        self._alone = compute_type == "float32"
         self._weight = np.ascontiguousarray(head.weight.T)  # (hidden, tags)
         self._bias = head.bias
 
     def emissions(self, batch: TokenBatch) -> FloatArray:
         """See `Engine`."""
-        output = self._encoder.forward_batch(
-            ctranslate2.StorageView.from_array(batch.ids),
-            ctranslate2.StorageView.from_array(batch.lengths),
-        )
-        hidden = np.asarray(output.last_hidden_state)  # (rows, width, hidden), a view
+        rows = len(batch.ids)
+        step = 1 if self._alone else rows
         # One product per row: a single one over all rows would round differently with their number.
-        scores: FloatArray = np.stack([row @ self._weight for row in hidden]) + self._bias
-        return scores
+        scores = [
+            row @ self._weight
+            for start in range(0, rows, step)
+            for row in self._hidden(batch.ids[start : start + step], batch.lengths[start : start + step])
+        ]
+        return np.stack(scores) + self._bias
+
+    def _hidden(self, ids: IntArray, lengths: IntArray) -> FloatArray:
+        """Return the encoder's output, shape (rows, width, hidden)."""
+        view = ctranslate2.StorageView.from_array
+        hidden: FloatArray = np.asarray(self._encoder.forward_batch(view(ids), view(lengths)).last_hidden_state)
+        return hidden
 
 
 def int8(directory: Path, threads: int) -> tuple[Model, CT2Engine]:
