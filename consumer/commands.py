@@ -79,6 +79,7 @@ def annotate(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """`raner-stream eval`."""
     from nlp import evaluate as evaluation
+    from nlp.calibration import calibrate
     from nlp.gold import read_gold
 
     gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
@@ -88,7 +89,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     report = evaluation.evaluate(
         gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names
     )
-    console.report(report, arguments.format)
+    measured = None
+    if arguments.calibration:
+        measured = calibrate(gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names)
+    console.report(report, arguments.format, measured)
     return 0
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from consumer.demo.run import Summary
     from consumer.memory import Plan
     from consumer.offline import Line
+    from nlp.calibration import Calibration
     from nlp.evaluate import Counts, Report
     from nlp.model import Manifest
     from nlp.training import trainer
@@ -109,12 +111,14 @@ def plan(plan: Plan) -> None:
     _out().print(table)
 
 
-def report(report: Report, format: str) -> None:
+def report(report: Report, format: str, calibration: Calibration | None = None) -> None:
     """Print an evaluation: a table in per cent, or JSON in shares."""
     if format == "json":
         types = {name: _figures(counts) for name, counts in report.types.items()}
         left_out = {"gold": report.gold_left_out, "predicted": report.predicted_left_out}
-        told = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
+        told: dict[str, Any] = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
+        if calibration:
+            told["calibration"] = asdict(calibration)
         plain(json.dumps(told, ensure_ascii=False))
         return
     table = _table("type", "precision", "recall", "F1", "gold", "predicted", numbers=True)
@@ -127,6 +131,16 @@ def report(report: Report, format: str) -> None:
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
             _out().print(f"left out, without a counterpart, {side}: {names}")
+    if calibration:
+        _calibration(calibration)
+
+
+def _calibration(calibration: Calibration) -> None:
+    table = _table("score", "spans", "average score", "right", numbers=True)
+    for each in calibration.bins:
+        table.add_row(f"{each.low:.1f} to {each.high:.1f}", f"{each.spans:,}", f"{each.score:.3f}", f"{each.right:.3f}")
+    _out().print("", table)
+    _out().print(f"expected calibration error: {calibration.error:.4f}")
 
 
 def comparison(comparison: Comparison, shown: int) -> None:
