@@ -168,28 +168,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)"
     )
-    parser.add_argument(
-        "--quantization",
-        choices=("int8", "fp32", "both"),
-        default="int8",
-        help="encoder to write: int8, fp32, or both beside each other (default: int8)",
-    )
-    parser.add_argument(
-        "--scale",
-        choices=("pair-safe", "plain"),
-        default="pair-safe",
-        help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
-    )
-    parser.add_argument(
-        "--verify", metavar="TEXTS", help="compare int8 with float32 on this file first (default: no comparison)"
-    )
-    _add_comparison(parser)
-    parser.add_argument(
-        "--fallback",
-        choices=("fp32",),
-        help="with --verify: what to write in place of an int8 that does not pass (default: nothing)",
-    )
-    parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+    _add_conversion(parser)
 
 
 def _add_synth(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +204,33 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
         "(default: the hub's master, and the start of the weights' sha256)",
     )
     parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: ID)")
+    _add_conversion(parser)
+
+
+def _add_conversion(parser: argparse.ArgumentParser) -> None:
+    """Add what `model pull` and `model convert` have in common."""
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+    parser.add_argument(
+        "--quantization",
+        choices=("int8", "fp32", "both"),
+        default="int8",
+        help="encoder to write: int8, fp32, or both beside each other (default: int8)",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("pair-safe", "plain"),
+        default="pair-safe",
+        help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
+    )
+    parser.add_argument(
+        "--verify", metavar="TEXTS", help="compare int8 with float32 on this file first (default: no comparison)"
+    )
+    _add_comparison(parser)
+    parser.add_argument(
+        "--fallback",
+        choices=("fp32",),
+        help="with --verify: what to write in place of an int8 that does not pass (default: nothing)",
+    )
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from schemas.messages import json_schema
 if TYPE_CHECKING:
     from consumer.bench.engines import Engines
     from consumer.bench.note import Note
+    from nlp.convert import Quantization
 
 _NO_SETTINGS = {"command", "config"}
 
@@ -118,8 +120,6 @@ def model_convert(arguments: argparse.Namespace) -> int:
     """`raner-stream model convert`."""
     from nlp.convert import convert
 
-    if arguments.verify:
-        arguments.quantization = _verified(arguments)
     manifest = convert(
         arguments.source,
         arguments.destination,
@@ -127,7 +127,7 @@ def model_convert(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
-        quantization=arguments.quantization,
+        quantization=_quantization(arguments, arguments.source),
         scale=arguments.scale,
     )
     console.model(manifest)
@@ -169,6 +169,8 @@ def model_pull(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
+        scale=arguments.scale,
+        choose=partial(_quantization, arguments),
     )
     console.model(manifest)
     return 0
@@ -256,21 +258,24 @@ def _annotator(arguments: argparse.Namespace) -> Annotator:
     )
 
 
-def _verified(arguments: argparse.Namespace) -> str:
-    """Return the quantisation to write, after comparing; raise `VerificationError` for an int8 that does not pass."""
+def _quantization(arguments: argparse.Namespace, checkpoint: Path) -> Quantization:
+    """Return what to write, with --verify after comparing; raise `VerificationError` for an int8 that does not pass."""
     from nlp import verify
 
-    if arguments.quantization == "fp32":
+    wanted: Quantization = arguments.quantization
+    if not arguments.verify:
+        return wanted
+    if wanted == "fp32":
         raise SettingsError("--verify compares int8 with float32, and --quantization fp32 writes no int8")
     comparison = verify.compare_conversion(
-        arguments.source, _texts(arguments.verify), scale=arguments.scale, threads=_threads()
+        checkpoint, _texts(arguments.verify), scale=arguments.scale, threads=_threads()
     )
     console.comparison(comparison, arguments.show)
     if comparison.entities.f1 < arguments.threshold and arguments.fallback:
-        console.plain(f"int8 does not pass, {arguments.fallback} is kept")
-        return str(arguments.fallback)
+        console.plain("int8 does not pass: float32 is kept")
+        return "fp32"
     comparison.require(arguments.threshold)
-    return str(arguments.quantization)
+    return wanted
 
 
 def _texts(name: str) -> list[str]:
