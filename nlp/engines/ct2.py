@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
 
 from nlp import model
-from nlp.engines.cpu import adds_pairs_in_16_bits, cpu_flags
+from nlp.engines.cpu import adds_pairs_in_16_bits, cpu_flags, keep_heap
 from nlp.errors import ModelError
 from nlp.model import Head, Model
 from nlp.types import FloatArray, IntArray, TokenBatch
 
 _COMPUTE_TYPES = {"ct2-int8": "int8", "ct2-fp32": "float32"}
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 class CT2Engine:
@@ -30,9 +28,7 @@ class CT2Engine:
 
     def __init__(self, encoder: Path, head: Head, *, compute_type: str, threads: int) -> None:
         """Load CTranslate2's model directory `encoder`; `compute_type` is what its weights are stored in."""
-        self._encoder = ctranslate2.Encoder(
-            str(encoder), device="cpu", compute_type=compute_type, intra_threads=threads
-        )
+        self._encoder = load_encoder(encoder, compute_type=compute_type, threads=threads)
         self._alone = compute_type == "float32"
         self._weight = np.ascontiguousarray(head.weight.T)  # (hidden, tags)
         self._bias = head.bias
@@ -56,6 +52,15 @@ class CT2Engine:
         return hidden
 
 
+def load_encoder(directory: Path, *, compute_type: str, threads: int) -> Any:
+    """Load CTranslate2's model `directory`, and let it compute as fast as this processor and C library can."""
+    if "avx512_vnni" in cpu_flags():  # CTranslate2 would stay with AVX2; processors with VNNI do not slow down for more
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
+    encoder = ctranslate2.Encoder(str(directory), device="cpu", compute_type=compute_type, intra_threads=threads)
+    keep_heap()
+    return encoder
+
+
 def int8(directory: Path, threads: int) -> tuple[Model, CT2Engine]:
     """Open a serving directory's int8 encoder; raise `ModelError` for one that this processor would compute wrongly."""
     opened = model.read(directory, "ct2-int8")
@@ -74,19 +79,4 @@ def fp32(directory: Path, threads: int) -> tuple[Model, CT2Engine]:
 
 
 def _engine(directory: Path, opened: Model, name: str, threads: int) -> CT2Engine:
-    if "avx512_vnni" in cpu_flags():  # CTranslate2 would stay with AVX2; processors with VNNI do not slow down for more
-        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
-    encoder = directory / model.ENCODERS[name]
-    engine = CT2Engine(encoder, opened.head, compute_type=_COMPUTE_TYPES[name], threads=threads)
-    _keep_heap()
-    return engine
-
-
-def _keep_heap() -> None:
-    """Have glibc keep what a batch has freed for the next one.
-
-    By itself it gives the top of the heap back each time, and faulting the pages in again took a quarter of the time.
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
-        mallopt(_M_TRIM_THRESHOLD, 64 * 1024**2)
+    return CT2Engine(directory / model.ENCODERS[name], opened.head, compute_type=_COMPUTE_TYPES[name], threads=threads)
