@@ -18,6 +18,7 @@ from nlp import model, synth
 from nlp.batching import token_batch, width_of
 from nlp.checkpoint import read_checkpoint
 from nlp.convert import convert
+from nlp.decoder import Piece
 from nlp.errors import CheckpointError
 from nlp.evaluate import evaluate
 from nlp.gold import Gold
@@ -229,3 +230,31 @@ def test_a_synthetic_checkpoint_is_read_by_modelscopes_own_pipeline(tmp_path):
     theirs = {(e["start"], e["end"], e["type"]) for e in oracle(text)["output"]}
     assert len(theirs) > 3
     assert len(theirs & {(s.start, s.end, s.label) for s in spans}) > 0.8 * len(theirs)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("base")
+    synth.synthesize(directory / "checkpoint", seed=3)
+    convert(directory / "checkpoint", directory / "served", quantization="fp32")
+    return read_by_both(Original(directory / "checkpoint"), directory / "served", parity_texts.of_base()), directory
+
+
+def test_a_base_size_model_has_modelscopes_ids_and_emissions(base):
+    both, _ = base
+    assert len(both.texts) >= 200
+    for i, reading in enumerate(both.theirs):
+        assert both.ours.ids[i] == reading.ids
+        assert np.abs(both.ours.scores[i] - reading.emissions).max() < 1e-4
+
+
+def test_modelscopes_emissions_of_a_base_size_model_decode_to_its_entities(base):
+    both, directory = base
+    decoder = nlp.load(directory / "served", engine="ct2-fp32", decode="modelscope")._decoder
+    pieces = [Piece(decoder.begin(), reading.emissions, last=True) for reading in both.theirs]
+    decoder.advance(pieces)
+    spans = [piece.decoding.take_spans() for piece in pieces]
+    assert sum(map(len, spans)) > 200
+    assert [entities(each) for each in spans] == [reading.entities for reading in both.theirs]
+    probs = [prob for reading in both.theirs for prob in reading.probs]
+    assert np.abs(np.subtract([span.score for each in spans for span in each], probs)).max() < 1e-5

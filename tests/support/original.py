@@ -1,7 +1,7 @@
 """ModelScope's own code on a checkpoint: ids, emissions and entities of many texts in a bearable time.
 
-Its preprocessor, its model and its postprocessing do the work; only the batches are ours, since its pipeline takes a text
-at a time. Needs the extra `parity`.
+Its preprocessor, its model and its postprocessing do the work; only the batches are ours, since its pipeline takes a
+text at a time. Needs the extra `parity`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ Entity = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What ModelScope makes of a text: `ids` (characters,), `emissions` (characters, tags), entities and their `prob`."""
+    """What ModelScope makes of a text: `ids` (characters,), `emissions` (characters, tags), entities, their `prob`."""
 
     ids: list[int]
     emissions: FloatArray
@@ -75,10 +76,7 @@ def read_tags(tags: Sequence[str]) -> list[Entity]:
     torch = pytest.importorskip("torch")
     module = pytest.importorskip("modelscope.pipelines.nlp.token_classification_pipeline")
     names = sorted(set(tags))
-
-    class Self:
-        id2label = dict(enumerate(names))
-
+    pipeline = SimpleNamespace(id2label=dict(enumerate(names)))  # all of itself that the method looks at
     places = np.arange(len(tags))
     inputs = {
         "text": "一" * len(tags),
@@ -86,7 +84,7 @@ def read_tags(tags: Sequence[str]) -> list[Entity]:
         "offset_mapping": torch.from_numpy(np.stack([places, places + 1], axis=1)[None]),
         "label_mask": torch.ones((1, len(tags)), dtype=torch.bool),
     }
-    return _entities(module.TokenClassificationPipeline._chunk_process(Self, inputs))
+    return _entities(module.TokenClassificationPipeline._chunk_process(pipeline, inputs))
 
 
 def _entities(chunks: Sequence[dict[str, Any]]) -> list[Entity]:
