@@ -9,11 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nlp.checkpoint import WEIGHTS, read_small_files
+from nlp.checkpoint import read_small_files
 from nlp.convert import Quantization, Scale, convert, refuse_occupied
 from nlp.errors import CheckpointError, HubError
 from nlp.load import load
 from nlp.model import Manifest
+from nlp.tensors import WEIGHTS
 
 _SMALL_FILES = ("configuration.json", "config.json", "label_mapping.json", "tokenizer_config.json", "vocab.txt")
 # Read by the client when it is imported: how often it asks for what there is, before it downloads anything.
