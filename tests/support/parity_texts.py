@@ -12,15 +12,15 @@ SHARED = Path(__file__).parents[3] / "shared"
 LONGEST = 510  # characters that ModelScope's pipeline takes
 
 _SENTENCES = (  # corpus, how many of its sentences, and the most characters of one
-    ("msra/dev.jsonl", 900, 60),
+    ("msra/dev.jsonl", 900, 40),
     ("msra/dev.jsonl", 12, LONGEST),
-    ("weibo/dev.jsonl", 150, 60),
-    ("resume/dev.jsonl", 250, 60),
-    ("cluener/train.jsonl", 250, 60),
-    ("uner_gsd_simp/dev.jsonl", 150, 60),
-    ("uner_gsd_trad/dev.jsonl", 350, 60),
-    ("raw_kdconv_chat/text.txt", 200, 60),
-    ("raw_thucnews_titles/text.txt", 200, 60),
+    ("weibo/dev.jsonl", 150, 40),
+    ("resume/dev.jsonl", 250, 40),
+    ("cluener/train.jsonl", 250, 40),
+    ("uner_gsd_simp/dev.jsonl", 150, 40),
+    ("uner_gsd_trad/dev.jsonl", 350, 40),
+    ("raw_kdconv_chat/text.txt", 200, 40),
+    ("raw_thucnews_titles/text.txt", 200, 40),
 )
 _NAMES = (
     "王小明",
