@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]  # the w
 CHECKPOINTS = ("bge4-mix", "minilm6-msra")
 ODD = "😀🀄𠮷ＡＢＣ①½ﬁ\u3000\t\x00\u200b\u200d\ufeff\ufffd\ue000İıßÅéñ한あァｱ้ा[]【】“”‘’—…·"
 INT8_TEXTS = 600
-OWN_PIPELINE = 300  # texts that ModelScope's pipeline reads by itself, one by one
+OWN_PIPELINE = 200  # texts that ModelScope's pipeline reads by itself, one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +125,12 @@ def test_the_pipeline_itself_finds_the_same(both, original):
         assert original.entities(both.texts[i]) == entities(both.spans[i])  # padded to 512, as it is by default
 
 
-def test_every_character_has_modelscopes_id(checkpoint, served, sentences):
+def test_every_character_has_modelscopes_id(checkpoint, served):
     from modelscope.preprocessors import Preprocessor
 
     theirs = Preprocessor.from_pretrained(str(checkpoint), padding=False, max_length=512)
     ours = nlp.load(served)._tokenizer
-    texts = [s["text"] for s in sentences[:400]] + [ODD]
-    texts += ["".join(map(chr, range(start, start + 256))) for start in range(0, 0xD800, 256)]
+    texts = [ODD] + ["".join(map(chr, range(start, start + 256))) for start in range(0, 0xD800, 256)]
     for text in texts:
         expected = theirs(text)["input_ids"][0].tolist()[1:-1]
         assert ours.encode(text[:510]).tolist() == expected
