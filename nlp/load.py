@@ -16,7 +16,7 @@ from nlp.tokenizer import Tokenizer
 from nlp.types import Engine
 
 DEFAULT_BATCH_BYTES = 16 * 1024**2
-"""What the engine may take for a token batch: more takes memory and hardly saves time."""
+"""What a thread of the engine may take for its share of a token batch: more takes memory and hardly saves time."""
 
 
 def load(
@@ -35,9 +35,9 @@ def load(
 
     `engine` is a name of `nlp.engines.ENGINES`, `auto` or `fastest`; those of torch read a RaNER checkpoint instead.
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
-    `batch_tokens` in padded tokens, by default as many as `DEFAULT_BATCH_BYTES` hold; spans that score below
-    `min_score` are left out; `wrap` may put something around the engine, to measure it. Raises `ModelError` when the
-    directory is not whole, or cannot be read so.
+    `batch_tokens` in padded tokens, by default for each thread as many as `DEFAULT_BATCH_BYTES` hold, and a full window
+    at least; spans that score below `min_score` are left out; `wrap` may put something around the engine, to measure
+    it. Raises `ModelError` when the directory is not whole, or cannot be read so.
     """
     directory = Path(path) if path is not None else model.DEFAULT
     opened, runtime = open_engine(choose(engine, directory, threads), directory, threads)
@@ -49,13 +49,16 @@ def load(
             f"window {window} and overlap {overlap}: expected 0 <= overlap < window <= {longest}, "
             f"the most characters that {manifest.name} reads at once"
         )
-    return Annotator(
+    annotator = Annotator(
         wrap(runtime),
         Tokenizer(opened.vocabulary, lower_case=manifest.lower_case, strip_accents=manifest.strip_accents),
         Crf.of(head.start, head.end, head.transitions, Scheme.of(manifest.labels)),
         decode=decode,
         window=window,
         overlap=overlap,
-        batch_tokens=batch_tokens or DEFAULT_BATCH_BYTES // manifest.token_bytes,
+        batch_tokens=batch_tokens,
         min_score=min_score,
     )
+    if not batch_tokens:
+        annotator.batch_tokens = threads * max(DEFAULT_BATCH_BYTES // manifest.token_bytes, annotator.row_tokens)
+    return annotator
