@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from consumer.errors import Reason
-from consumer.records import Outcome, Partition, Record, Refusal
+from consumer.records import Outcome, Partition, Receipt, Record, Refusal
 
 
 class InMemorySource:
@@ -60,23 +60,30 @@ class InMemoryDelivery:
     It refuses values over `max_bytes`, and outcomes that `refuses` names.
     """
 
+    pending = False
+
     def __init__(self, *, max_bytes: int = 1_000_000, refuses: Collection[int] = ()) -> None:
         self._max_bytes, self._refuses = max_bytes, refuses
         self._held: dict[Partition, int] = {}
         self.published: list[Outcome] = []
         self.committed: dict[Partition, int] = {}
 
-    def deliver(self, outcomes: Sequence[Outcome]) -> Sequence[Refusal]:
+    def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
         """See `Delivery`."""
         refused = [refusal for outcome in outcomes if (refusal := self._refusal(outcome))]
         blocked = {refusal.outcome.record.place for refusal in refused}
-        self.published += [o for o in outcomes if not self._refusal(o)]
+        published = [o for o in outcomes if not self._refusal(o)]
+        self.published += published
         for outcome in outcomes:
             place = outcome.record.place
             self._held[place] = max(self._held.get(place, 0), outcome.record.offset + 1)
         for place in [place for place in self._held if place not in blocked]:
             self.committed[place] = self._held.pop(place)
-        return refused
+        return Receipt(published, refused)
+
+    def finish(self) -> Receipt:
+        """See `Delivery`."""
+        return self.deliver(())
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """See `Delivery`."""

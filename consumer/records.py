@@ -60,6 +60,14 @@ class Refusal:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a delivery brought to an end: outcomes that are durable with their offsets, and what the broker refused."""
+
+    published: Sequence[Outcome] = ()
+    refused: Sequence[Refusal] = ()
+
+
 class Source(Protocol):
     """Where records come from."""
 
@@ -86,13 +94,23 @@ class Source(Protocol):
 class Delivery(Protocol):
     """Where outcomes go. Publishing and committing are one step, so that a guarantee is one implementation."""
 
-    def deliver(self, outcomes: Sequence[Outcome]) -> Sequence[Refusal]:
-        """Publish every outcome and commit its offset; return when both are durable, with what the broker refused.
+    @property
+    def pending(self) -> bool:
+        """Whether outcomes were taken that are not durable yet."""
+        ...
 
-        A refused outcome's partition is not committed at or past it until an outcome of the same record is delivered.
+    def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
+        """Publish outcomes and commit their offsets; return what is durable by now, and what the broker refused.
+
+        What is in neither list is pending, and comes with a later receipt. A refused outcome's partition is not
+        committed at or past it until an outcome of the same record is delivered.
         """
         ...
 
+    def finish(self) -> Receipt:
+        """Make durable what is pending. In a rebalance it may stay pending until the source has fetched again."""
+        ...
+
     def forget(self, partitions: Collection[Partition]) -> None:
-        """Commit nothing more of what was delivered of partitions that are lost."""
+        """Publish and commit nothing more of partitions that are lost."""
         ...

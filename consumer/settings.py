@@ -31,6 +31,8 @@ _RESERVED = {
     "enable.auto.commit": "nothing: offsets are committed once their outcomes are acknowledged",
     "enable.auto.offset.store": "nothing: offsets are committed once their outcomes are acknowledged",
     "enable.idempotence": "nothing: the producer is idempotent",
+    "transactional.id": "RANER_TRANSACTIONAL_ID",
+    "isolation.level": "nothing: only committed records are read",
 }
 
 
@@ -73,7 +75,21 @@ class Settings(BaseModel):
     start_from: Literal["earliest", "latest"] = _setting(
         "earliest", help="where a group begins that never committed, or whose offset is no longer there"
     )
-    delivery: Literal["at-least-once"] = _setting("at-least-once", help="delivery guarantee")
+    delivery: Literal["at-least-once", "exactly-once"] = _setting("at-least-once", help="delivery guarantee")
+    transactional_id: str = _setting(
+        "",
+        help="this worker's own name in transactions, the same after a restart; "
+        "by default the group, the host, and a number that no other worker of this host has",
+    )
+    transaction_records: int = _setting(
+        1_000, ge=1, unit="records", help="outcomes in a transaction, at most a batch more"
+    )
+    transaction_bytes: Size = _setting(
+        1024**2, ge=1, unit="bytes", help="bytes of outcomes by which a transaction is committed"
+    )
+    transaction_seconds: float = _setting(
+        0.1, ge=0, unit="seconds", help="time that outcomes are gathered for before they are committed"
+    )
 
     model: Path | None = _setting(None, unit="directory", help="serving directory; the packaged model by default")
     engine: Literal["auto", "fastest", "ct2-int8", "ct2-fp32"] = _setting(
@@ -259,6 +275,4 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[s
             continue
         shown = "********" if _SECRET.search(name) else repr(problem["input"])
         message = problem["msg"].removeprefix("Value error, ")
-        if name == "delivery":
-            message = "this version delivers at-least-once only"
         yield f"{name} is {shown} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"

@@ -14,7 +14,7 @@ from consumer.health import Health, Shutdown
 from consumer.memory import Watch
 from consumer.metrics import Metrics
 from consumer.processor import Processor
-from consumer.records import Delivery, Outcome, Partition, Record, Refusal, Source
+from consumer.records import Delivery, Outcome, Partition, Receipt, Record, Refusal, Source
 
 IDLE_SECONDS = 0.2
 
@@ -70,6 +70,10 @@ class Worker:
         self._source.pause(None)
         while self.backlog:
             self.turn()
+        self._end(self._delivery.finish())
+        while self._delivery.pending:  # a rebalance came between, and is only served by fetching
+            self.turn()
+            self._end(self._delivery.finish())
 
     def turn(self) -> None:
         """Fetch once, finish what is short, and take the long text whose turn it is further."""
@@ -175,23 +179,21 @@ class Worker:
             self._job = None  # its new owner works it from the start; nothing of it was published
 
     def _deliver(self, outcomes: Sequence[Outcome]) -> None:
-        """Deliver, sending what the broker refuses to the dead letters; each record has at most three tries."""
-        if not outcomes:
-            self._delivery.deliver(())
+        if not outcomes:  # the delivery is served, and no time is taken of it
+            self._end(self._delivery.deliver(()))
             return
         with self._metrics.stage("deliver"):
-            refusals = self._delivery.deliver(outcomes)
-            self._count(outcomes, refusals)
-            while refusals:
-                letters = [_mended(refusal) for refusal in refusals]
-                refusals = self._delivery.deliver(letters)
-                self._count(letters, refusals)
+            self._end(self._delivery.deliver(outcomes))
 
-    def _count(self, outcomes: Sequence[Outcome], refusals: Sequence[Refusal]) -> None:
-        refused = {id(refusal.outcome) for refusal in refusals}
+    def _end(self, receipt: Receipt) -> None:
+        """Count what is durable and send what was refused to the dead letters; each record has at most three tries."""
+        self._count(receipt.published)
+        while receipt.refused:
+            receipt = self._delivery.deliver([_mended(refusal) for refusal in receipt.refused])
+            self._count(receipt.published)
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            if id(outcome) in refused:
-                continue
             if outcome.reason is not None:
                 self._metrics.dead_letters.labels(outcome.reason.value).inc()
                 continue

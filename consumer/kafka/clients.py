@@ -19,6 +19,7 @@ from consumer.settings import Settings, kafka_properties
 T = TypeVar("T")
 STATISTICS_MILLISECONDS = 5_000
 _WAIT_SECONDS = 0.2
+_TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
 _MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
 _HOPELESS = {
     KafkaError._AUTHENTICATION,
@@ -95,19 +96,29 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
     }
 
 
-def producer_properties(settings: Settings) -> dict[str, Any]:
-    """Return the producer's librdkafka configuration."""
+def producer_properties(settings: Settings, transactional_id: str = "") -> dict[str, Any]:
+    """Return the producer's librdkafka configuration, a transactional producer's with an id."""
+    patience = (
+        {"transactional.id": transactional_id, "transaction.timeout.ms": _TRANSACTION_MILLISECONDS}
+        if transactional_id
+        else {"message.timeout.ms": 0}  # a broker that is away is waited for, not given up
+    )
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "raner-stream",
         "enable.idempotence": True,
-        "message.timeout.ms": 0,  # a broker that is away is waited for, not given up
+        **patience,
         "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": settings.send_queue // 1024,
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "producer"),
     }
+
+
+def transaction_seconds(settings: Settings) -> float:
+    """Return how long the broker leaves a transaction open."""
+    return int(producer_properties(settings, "any")["transaction.timeout.ms"]) / 1000
 
 
 def max_message_bytes(settings: Settings) -> int:
@@ -120,9 +131,9 @@ def make_consumer(settings: Settings, connection: Connection) -> Consumer:
     return _made(Consumer, consumer_properties(settings), connection)
 
 
-def make_producer(settings: Settings, connection: Connection) -> Producer:
+def make_producer(settings: Settings, connection: Connection, transactional_id: str = "") -> Producer:
     """Make the producer; raise `SettingsError` for a property that librdkafka does not know."""
-    return _made(Producer, producer_properties(settings), connection)
+    return _made(Producer, producer_properties(settings, transactional_id), connection)
 
 
 def failed(error: KafkaError, what: str) -> KafkaFailed:

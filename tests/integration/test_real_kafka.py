@@ -34,10 +34,10 @@ def server(tmp_path_factory):
         yield server
 
 
-@pytest.fixture
-def own(server):
+@pytest.fixture(params=["at-least-once", "exactly-once"])
+def own(request, server):
     """A real Kafka of this module's own, with rights that can be taken away and no topics by themselves."""
-    return Broker(server.bootstrap_servers, real=True, server=server)
+    return Broker(server.bootstrap_servers, real=True, server=server, defaults={"delivery": request.param})
 
 
 @contextmanager

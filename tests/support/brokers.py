@@ -25,6 +25,7 @@ class Broker:
     bootstrap_servers: str
     real: bool
     server: KafkaServer | None = None
+    defaults: dict[str, str] = field(default_factory=dict)  # settings of every worker
     prefix: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     def topic(self, name: str, **config: str) -> str:
@@ -48,6 +49,7 @@ class Broker:
             "dead_letter_topic": self.topic("dead"),
             "group_id": f"group-{self.prefix}",
             **({} if self.real else _EMBEDDED),
+            **self.defaults,
             **changes,
         }
 

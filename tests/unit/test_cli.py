@@ -163,7 +163,7 @@ def test_check_config_prints_what_would_run_and_no_secret(run):
         ((*WORKER, "--memory-cap", "50MiB"), "a memory cap of 50 MiB cannot hold this worker"),
         ((*WORKER, "--window", "600"), "window 600"),
         ((*WORKER, "--kafka", "no.such.property=1"), 'No such configuration property: "no.such.property"'),
-        ((*WORKER, "--delivery", "exactly-once"), "at-least-once only"),
+        ((*WORKER, "--delivery", "at-most-once"), "'at-least-once' or 'exactly-once'"),
     ],
 )
 def test_check_config_refuses_what_could_not_run(run, arguments, told):

@@ -55,7 +55,8 @@ def test_a_file_that_cannot_be_read_fails(tmp_path, content):
     ("flags", "told"),
     [
         ({"threads": "many"}, r"threads is 'many' \(flag\).*--threads, RANER_THREADS"),
-        ({"delivery": "exactly-once"}, "this version delivers at-least-once only"),
+        ({"delivery": "at-most-once"}, "Input should be 'at-least-once' or 'exactly-once'"),
+        ({"kafka": ["transactional.id=x"]}, "use RANER_TRANSACTIONAL_ID"),
         ({"memory_cap": "lots"}, "'lots' is no size"),
         ({"http_port": "99999"}, "less than or equal to 65535"),
         ({"window": "30", "overlap": "30"}, "expected overlap < window"),

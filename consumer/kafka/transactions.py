@@ -1,0 +1,239 @@
+"""A transactional producer that goes on: one attempt is one transaction, committed whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from consumer.errors import KafkaFailed
+from consumer.kafka.clients import failed
+from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
+from consumer.metrics import Metrics
+from consumer.records import Outcome, Partition
+
+_STALE = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.FENCED_MEMBER_EPOCH,
+    KafkaError.STALE_MEMBER_EPOCH,
+}
+_FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
+_HOPELESS = {
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._AUTHENTICATION,
+}
+_AWAY = {KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT}
+_PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+_TRIES = 10  # of a transaction that the broker answers, and neither takes nor refuses
+
+log = logging.getLogger(__name__)
+
+
+class GroupMovedOn(Exception):
+    """The group did not take our offsets: a rebalance that the consumer has not served yet. Nothing shows."""
+
+
+class InDoubt(Exception):
+    """The producer was replaced while a transaction was being committed: the committed offsets tell how it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The transactional id, and how long the broker leaves a transaction open."""
+
+    name: str
+    timeout_seconds: float
+
+
+class Transactions:
+    """Publishes outcomes and offsets in one transaction, again and again until it is committed or refused."""
+
+    def __init__(
+        self,
+        make: Callable[[], Producer],
+        identity: Identity,
+        publisher: Publisher,
+        metrics: Metrics,
+        waiting: Callable[[], None],
+    ) -> None:
+        """Make the first producer.
+
+        `make` makes a producer of the identity; `waiting` is called while a broker keeps us waiting, and may raise.
+        """
+        self._make, self._identity, self._publisher = make, identity, publisher
+        self._metrics, self._waiting = metrics, waiting
+        self._producer = make()
+        self._begun = 0.0
+
+    def open(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Take the identity: what an earlier process of that name left open is aborted, and that process is fenced.
+
+        Give up when `stop` says so.
+        """
+        try:
+            self._until_done(self._producer.init_transactions, stop)
+        except KafkaException as error:
+            raise failed(error.args[0], f"taking the transactional id {self._identity.name!r}") from error
+
+    def rest(self) -> None:
+        """Serve the client for a moment."""
+        self._producer.poll(WAIT_SECONDS)
+        self._waiting()
+
+    def attempt(
+        self, outcomes: Sequence[Outcome], offsets: Mapping[Partition, int], group: object
+    ) -> list[tuple[Outcome, KafkaError]]:
+        """Commit outcomes and offsets as one, or nothing: then return what the broker refuses by itself.
+
+        `group` is the consumer's group metadata. Raises `GroupMovedOn`, `InDoubt`, and `KafkaFailed` for what waiting
+        does not mend.
+        """
+        places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        for _ in range(_TRIES):
+            errors: dict[int, KafkaError] = {}
+            try:
+                self._publish(outcomes, errors)
+                self._until_done(partial(self._producer.send_offsets_to_transaction, places, group))
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                self._abort(reason)
+                if refused := self._refused(outcomes, errors, reason):
+                    return refused
+                self._judge(reason)
+                continue
+            if self._committed():
+                return []
+        raise KafkaFailed(f"no transaction went through in {_TRIES} attempts; the log has the reasons")
+
+    def _publish(self, outcomes: Sequence[Outcome], errors: dict[int, KafkaError]) -> None:
+        """Begin, produce, and wait for every report; raise `KafkaException` if one is no good."""
+        self._producer.begin_transaction()
+        self._begun = time.monotonic()
+        for number, outcome in enumerate(outcomes):
+            self._publisher.produce(self._producer, outcome, partial(_note, errors, number))
+        while self._producer.flush(WAIT_SECONDS) and not errors:
+            self._waiting()
+        if errors:
+            raise KafkaException(self._telling(errors.values()))
+
+    def _telling(self, errors: Collection[KafkaError]) -> KafkaError:
+        """Return the error that says most: a fatal one, then a refusal."""
+        worst = max(errors, key=lambda error: (error.fatal(), error.code() in REFUSALS, error.code() not in _PURGED))
+        if worst.code() in _PURGED:
+            # Nothing was sent, for a reason that only the transaction knows; it is lost, so that this cannot commit.
+            try:
+                self._until_done(self._producer.commit_transaction)
+            except KafkaException as error:
+                told: KafkaError = error.args[0]
+                return told
+        return worst
+
+    def _committed(self) -> bool:
+        """Commit; return False if the transaction was aborted instead."""
+        try:
+            self._until_done(self._producer.commit_transaction)
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            self._abort(reason)
+            if reason.fatal():
+                raise InDoubt from error
+            self._judge(reason)
+            return False
+        self._metrics.transactions.labels("committed").inc()
+        return True
+
+    def _abort(self, reason: KafkaError) -> None:
+        """Abort what is open; after a fatal error a new producer takes the identity, which aborts it too."""
+        self._metrics.transactions.labels("aborted").inc()
+        log.info("transaction_aborted", extra={"code": reason.name(), "reason": reason.str()})
+        if not reason.fatal():
+            try:
+                self._until_done(self._producer.abort_transaction)
+                return
+            except KafkaException as error:
+                reason = error.args[0]
+        self._renew(reason)
+
+    def _renew(self, reason: KafkaError) -> None:
+        open_for = time.monotonic() - self._begun
+        if reason.code() in _FENCED and open_for < self._identity.timeout_seconds:
+            raise KafkaFailed(
+                f"fenced: another worker took the transactional id {self._identity.name!r}, which has to be this "
+                "one's alone (RANER_TRANSACTIONAL_ID); nothing of what was in flight was committed"
+            )
+        # Fenced by the coordinator, because the transaction was open for too long; or an abort of a transaction that
+        # the coordinator never heard of, which librdkafka takes for fatal.
+        log.warning("producer_renewed", extra={"code": reason.name(), "open_seconds": round(open_for, 1)})
+        self._producer.purge()
+        self._producer = self._make()
+        self.open()
+
+    def _judge(self, reason: KafkaError) -> None:
+        """Raise for what another attempt does not mend."""
+        if reason.code() in _STALE:
+            raise GroupMovedOn(reason)
+        if reason.code() in _HOPELESS:
+            raise self._publisher.failed(reason)
+        if reason.code() in _AWAY:
+            self.rest()
+
+    def _refused(
+        self, outcomes: Sequence[Outcome], errors: Mapping[int, KafkaError], reason: KafkaError
+    ) -> list[tuple[Outcome, KafkaError]]:
+        """Return the outcomes that an aborted transaction failed by: those that the broker refuses alone, too."""
+        suspects = [(outcomes[n], error) for n, error in sorted(errors.items()) if error.code() in REFUSALS]
+        if len(suspects) == 1 or reason.code() not in REFUSALS:
+            return suspects
+        self._metrics.resent.inc(len(suspects))
+        if not suspects:  # the right to a topic is asked for before anything is sent, and no message bears the error
+            suspects = [(outcome, reason) for outcome in outcomes]
+        if reason.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            first = {self._publisher.topic(outcome): outcome for outcome, _ in reversed(suspects)}
+            closed = {topic for topic, outcome in first.items() if self._refuses(outcome)}
+            return [suspect for suspect in suspects if self._publisher.topic(suspect[0]) in closed]
+        # The broker takes or refuses a batch whole, so healthy messages fail with the offender.
+        return [(outcome, error) for outcome, _ in suspects if (error := self._refuses(outcome))]
+
+    def _refuses(self, outcome: Outcome) -> KafkaError | None:
+        """Try an outcome in a transaction that is aborted whatever comes; return the refusal, if it is one."""
+        for _ in range(_TRIES):
+            errors: dict[int, KafkaError] = {}
+            verdict: KafkaError | None = None
+            try:
+                self._publish([outcome], errors)
+            except KafkaException as error:
+                verdict = error.args[0]
+            self._abort(verdict or KafkaError(KafkaError._NOOP, "a trial"))
+            if verdict is None or verdict.code() in REFUSALS:
+                return verdict
+            self._judge(verdict)
+        return None
+
+    def _until_done(self, call: Callable[[float], object], stop: Callable[[], bool] = lambda: False) -> None:
+        """Call until the broker has answered: librdkafka goes on with what is under way when it is asked again."""
+        while not stop():
+            try:
+                call(WAIT_SECONDS)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+                self._producer.poll(0)
+                self._waiting()
+
+
+def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:
+    if error is not None:
+        errors[number] = error
