@@ -57,5 +57,9 @@ class BenchFailed(RanerError):
     """A measurement could not be made."""
 
 
+class ChaosFailed(RanerError):
+    """A trial could not be carried through."""
+
+
 class DemoFailed(RanerError):
     """The demo could not be run, or did not account for every message."""

@@ -11,7 +11,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import failed
+from consumer.kafka.clients import failed, patiently
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Partition
@@ -36,6 +36,8 @@ _HOPELESS = {
 }
 _AWAY = {KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT}
 _PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+_ANSWER_SECONDS = 5.0  # shorter, and librdkafka gives up before it has found a coordinator that moved
+_STUCK_SECONDS = 12.0
 _TRIES = 10  # of a transaction that the broker answers, and neither takes nor refuses
 
 log = logging.getLogger(__name__)
@@ -173,8 +175,8 @@ class Transactions:
                 f"fenced: another worker took the transactional id {self._identity.name!r}, which has to be this "
                 "one's alone (RANER_TRANSACTIONAL_ID); nothing of what was in flight was committed"
             )
-        # Fenced by the coordinator, because the transaction was open for too long; or an abort of a transaction that
-        # the coordinator never heard of, which librdkafka takes for fatal.
+        # Fenced by the coordinator, because the transaction was open for too long; an abort of a transaction that the
+        # coordinator never heard of, which librdkafka takes for fatal; or a call that hangs.
         log.warning("producer_renewed", extra={"code": reason.name(), "open_seconds": round(open_for, 1)})
         self._producer.purge()
         self._producer = self._make()
@@ -222,16 +224,31 @@ class Transactions:
         return None
 
     def _until_done(self, call: Callable[[float], object], stop: Callable[[], bool] = lambda: False) -> None:
-        """Call until the broker has answered: librdkafka goes on with what is under way when it is asked again."""
+        """Call until the broker has answered, which may be after its coordinator was looked for."""
         while not stop():
             try:
-                call(WAIT_SECONDS)
+                patiently(partial(call, _ANSWER_SECONDS), self._deadline())
                 return
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise
-                self._producer.poll(0)
-                self._waiting()
+                self.rest()
+
+    def _deadline(self) -> Callable[[], None]:
+        """Return what waits for a call, and gives the producer up when the call does not even heed its own time-out.
+
+        librdkafka waits for ever for a group coordinator that it took off its list (its issues 5456 and 5511). A new
+        producer of the same identity finds the coordinator, and fences whatever the old one may still send.
+        """
+        until = time.monotonic() + _STUCK_SECONDS
+
+        def waiting() -> None:
+            self._waiting()
+            if time.monotonic() > until:
+                told = f"librdkafka did not return within {_STUCK_SECONDS:g} s"
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, told, fatal=True))
+
+        return waiting
 
 
 def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:

@@ -72,7 +72,7 @@ class KafkaServer:
         self._config = directory / "server.properties"
         self._config.write_text("".join(f"{name}={value}\n" for name, value in merged.items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "-t", cluster, "-c", str(self._config))
+        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._config))
         subprocess.run(self._java("kafka.tools.StorageTool", *arguments), check=True, stdout=subprocess.DEVNULL)
 
     def launch(self) -> None:
