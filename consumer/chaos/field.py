@@ -78,7 +78,7 @@ class Field:
 
     def committed(self) -> dict[int, int]:
         """Return the committed offset of each partition, 0 where there is none."""
-        request = ConsumerGroupTopicPartitions(self.group, [])
+        request = ConsumerGroupTopicPartitions(self.group)
         (future,) = self._admin.list_consumer_group_offsets([request]).values()
         answers = future.result(_BROKER_SECONDS).topic_partitions
         return {p.partition: max(0, p.offset) for p in answers if p.topic == self.input_topic}

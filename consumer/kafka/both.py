@@ -82,6 +82,7 @@ def exactly_once(
         Identity(name, transaction_seconds(settings)),
         Publisher(settings, waiting),
         metrics,
+        outgoing.on_success,
         waiting,
     )
     size = Size(settings.transaction_records, settings.transaction_bytes, settings.transaction_seconds)

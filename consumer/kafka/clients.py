@@ -39,6 +39,17 @@ class Connection:
     def __init__(self, client: str, metrics: Metrics) -> None:
         self._client, self._metrics = client, metrics
         self._problem: str | None = None
+        self._clients = 0
+
+    def callbacks(self) -> dict[str, Callable[[Any], None]]:
+        """Return what a new client tells its events to; an older one that was given up is not listened to any more."""
+        self._clients += 1
+        mine = self._clients
+
+        def heard(take: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda event: take(event) if mine == self._clients else None
+
+        return {"error_cb": heard(self.on_error), "stats_cb": heard(self.on_statistics)}
 
     def on_error(self, error: KafkaError) -> None:
         """Take an error event: librdkafka goes on by itself after all but fatal ones."""
@@ -170,12 +181,7 @@ def patiently(call: Callable[[], T], waiting: Callable[[], None]) -> T:
 
 
 def _made(client: Callable[[dict[str, Any]], T], properties: Mapping[str, Any], connection: Connection) -> T:
-    callbacks = {
-        "error_cb": connection.on_error,
-        "stats_cb": connection.on_statistics,
-        "logger": logging.getLogger("librdkafka"),
-    }
     try:
-        return client({**properties, **callbacks})
+        return client({**properties, **connection.callbacks(), "logger": logging.getLogger("librdkafka")})
     except KafkaException as error:
         raise SettingsError(f"librdkafka refused a property: {error.args[0].str()}") from error

@@ -68,14 +68,16 @@ class Transactions:
         identity: Identity,
         publisher: Publisher,
         metrics: Metrics,
+        answered: Callable[[], None],
         waiting: Callable[[], None],
     ) -> None:
         """Make the first producer.
 
-        `make` makes a producer of the identity; `waiting` is called while a broker keeps us waiting, and may raise.
+        `make` makes a producer of the identity; `answered` is called when a broker did its part, `waiting` while it
+        keeps us waiting, and may raise.
         """
         self._make, self._identity, self._publisher = make, identity, publisher
-        self._metrics, self._waiting = metrics, waiting
+        self._metrics, self._answered, self._waiting = metrics, answered, waiting
         self._producer = make()
         self._begun = 0.0
 
@@ -228,6 +230,7 @@ class Transactions:
         while not stop():
             try:
                 patiently(partial(call, _ANSWER_SECONDS), self._deadline())
+                self._answered()
                 return
             except KafkaException as error:
                 if not error.args[0].retriable():
