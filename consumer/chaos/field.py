@@ -32,6 +32,7 @@ from consumer.kafka.source import headers_of
 
 _BROKER_SECONDS = 30.0
 _SILENCE_SECONDS = 60.0
+_READ_SECONDS = 0.2  # a read waits so long for more
 
 
 @dataclass
@@ -120,7 +121,7 @@ class Field:
         left, found = {place for place, end in ends.items() if end}, []
         try:
             while left:
-                for message in reader.consume(1_000, _BROKER_SECONDS):
+                for message in reader.consume(1_000, _READ_SECONDS):
                     place: Any = (message.topic(), message.partition())
                     if not (error := message.error()):
                         found.append(message)

@@ -1,11 +1,17 @@
 """Workers are killed, frozen and stopped on a real Kafka, and every record is accounted for."""
 
 import os
+import signal
+import sys
 import uuid
+from pathlib import Path
+from random import Random
 
 import pytest
+import stumbling
 from brokers import PARTITIONS
 
+from consumer.chaos.crew import crew, wait_for
 from consumer.chaos.field import Field
 from consumer.chaos.trials import kill_loop, stop_loop, zombie
 
@@ -54,7 +60,7 @@ def held(result, guarantee, doubles):
 
 
 def test_a_killed_worker_costs_no_record(field, settings, guarantee, tmp_path):
-    messages, kills = (20_000, 10) if FULL else (3_000, 3)
+    messages, kills = (20_000, 10) if FULL else (2_000, 2)
     messages = int(os.environ.get("TEST_CHAOS_MESSAGES", messages))
     result = kill_loop(field, tmp_path, settings, messages=messages, kills=kills, seed=SEED, show=print)
     print(result)  # noqa: T201 - shown with -s
@@ -69,8 +75,75 @@ def test_a_frozen_worker_that_wakes_up_when_another_has_taken_over_does_no_harm(
 
 
 def test_a_stop_in_the_middle_of_a_batch_loses_and_doubles_nothing(field, settings, guarantee, tmp_path):
-    stops = 50 if FULL else 5
+    stops = 50 if FULL else 4
     result = stop_loop(field, tmp_path, settings, messages=400 * stops, stops=stops, seed=SEED)
     print(result)  # noqa: T201 - shown with -s
     held(result, guarantee, doubles=0)
     assert max(result.recoveries) < 25 + 5
+
+
+def seeded(seed):
+    return Random(seed)  # noqa: S311 - messages, no secrets
+
+
+def stumble(point, sent, mutant="-", number=2):
+    script = Path(stumbling.__file__)
+    return (sys.executable, str(script), point, sent, str(number), mutant, "run")
+
+
+def killed_at(point, field, settings, directory, mutant="-", number=2):
+    """Kill a worker at a point, have another do the rest, and return the account."""
+    field.send(600, seeded(SEED), broken=0.05)
+    with crew(directory, settings) as workers:
+        victim = workers.start(stumble(point, "SIGKILL", mutant, number))
+        assert victim.wait() == -signal.SIGKILL
+        workers.start()
+        field.wait_until_done(workers.check)
+        assert workers.stop() == [0]
+    return field.account()
+
+
+@pytest.mark.parametrize("point", stumbling.POINTS)
+def test_a_worker_killed_at_a_named_point_costs_no_record(field, settings, guarantee, tmp_path, point):
+    account = killed_at(point, field, settings, tmp_path)
+    assert (account.sent, account.lost, account.disordered, account.strange, account.doubled_by_name) == (
+        600,
+        0,
+        0,
+        0,
+        0,
+    )
+    doubles = {"after_produce": BATCH, "before_commit": BATCH} if guarantee == "at-least-once" else {}
+    assert account.doubled == doubles.get(point, 0)
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once"])
+def test_a_worker_frozen_in_an_open_transaction_shows_nothing_of_it(field, settings, tmp_path):
+    settings = {**settings, "kafka_producer_transaction_timeout_ms": "10000"}
+    field.send(600, seeded(SEED))
+    with crew(tmp_path, settings) as workers:
+        frozen = workers.start(stumble("after_produce", "SIGSTOP"))
+        stat = Path(f"/proc/{frozen.process.pid}/stat")
+        wait_for(lambda: stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T", "the freeze")
+        workers.start()
+        field.wait_until_done(workers.check)
+        frozen.send(signal.SIGCONT)
+        wait_for(lambda: frozen.events("transaction_aborted") or not frozen.alive, "the frozen worker to notice")
+        field.send(100, seeded(SEED + 1))
+        field.wait_until_done(lambda: None)
+        workers.stop()
+    account = field.account()
+    assert (account.sent, account.arrived, account.lost, account.doubled) == (700, 700, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "mutant", "number", "shows"),
+    [
+        ("at-least-once", "commit_before_produce", 3, "lost"),  # its first two commits are of the first batch
+        ("at-least-once", "commit_without_reports", 2, "lost"),
+        ("exactly-once", "offsets_outside", 2, "doubled"),
+    ],
+)
+def test_the_ledger_gives_a_mistake_away(field, settings, tmp_path, mutant, number, shows):
+    account = killed_at("after_commit", field, settings, tmp_path, mutant, number)
+    assert getattr(account, shows) > 0
