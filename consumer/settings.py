@@ -24,9 +24,12 @@ CONFIG_VARIABLE = "RANER_CONFIG"
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 _SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
+_CLASSIC_ONLY = {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 _RESERVED = {
     "bootstrap.servers": "RANER_BOOTSTRAP_SERVERS",
     "group.id": "RANER_GROUP_ID",
+    "group.protocol": "RANER_GROUP_PROTOCOL",
+    "group.instance.id": "RANER_GROUP_INSTANCE_ID",
     "auto.offset.reset": "RANER_START_FROM",
     "enable.auto.commit": "nothing: offsets are committed once their outcomes are acknowledged",
     "enable.auto.offset.store": "nothing: offsets are committed once their outcomes are acknowledged",
@@ -64,7 +67,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str = _setting(unit="host:port,…", min_length=1, help="Kafka brokers to begin with")
-    input_topic: str = _setting(min_length=1, help="topic to read")
+    input_topic: str = _setting(
+        min_length=1, help="topic to read; with ^ at its front a regular expression, for all topics that match"
+    )
     output_topic: str = _setting(min_length=1, help="topic for annotated messages")
     dead_letter_topic: str = _setting(
         default_factory=lambda values: f"{values.get('output_topic')}.dead-letters",
@@ -72,6 +77,12 @@ class Settings(BaseModel):
         help="topic for records that cannot be processed; by default the output topic's name and `.dead-letters`",
     )
     group_id: str = _setting("raner-stream", min_length=1, help="consumer group; workers of one group share the work")
+    group_protocol: Literal["classic", "consumer"] = _setting(
+        "classic", help="how the group shares partitions out; consumer is KIP-848 and needs brokers from 4.0 on"
+    )
+    group_instance_id: str = _setting(
+        "", help="this worker's own name in the group, the same after a restart, which then moves no partition"
+    )
     start_from: Literal["earliest", "latest"] = _setting(
         "earliest", help="where a group begins that never committed, or whose offset is no longer there"
     )
@@ -208,6 +219,25 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             f"input, output and dead-letter topic are {', '.join(topics)}; expected three different ones, "
             "or the worker would read what it wrote"
+        )
+    if settings.input_topic.startswith("^"):
+        _check_pattern(settings)
+    if settings.group_protocol == "consumer" and (given := _CLASSIC_ONLY & set(kafka_properties(settings, "consumer"))):
+        raise SettingsError(
+            f"kafka property {', '.join(sorted(given))} is not the worker's to set with group_protocol consumer: the "
+            "broker decides; leave it out, or set RANER_GROUP_PROTOCOL=classic"
+        )
+
+
+def _check_pattern(settings: Settings) -> None:
+    try:
+        pattern = re.compile(settings.input_topic)
+    except re.error as error:
+        raise SettingsError(f"input_topic {settings.input_topic!r} is no regular expression: {error}") from error
+    if caught := [name for name in (settings.output_topic, settings.dead_letter_topic) if pattern.match(name)]:
+        raise SettingsError(
+            f"input_topic {settings.input_topic!r} also matches {' and '.join(caught)}, "
+            "and the worker would read what it wrote; narrow it"
         )
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from consumer.errors import KafkaFailed, SettingsError
 from consumer.metrics import Metrics
@@ -19,7 +20,9 @@ from consumer.settings import Settings, kafka_properties
 T = TypeVar("T")
 STATISTICS_MILLISECONDS = 5_000
 _WAIT_SECONDS = 0.2
+_ADMIN_SECONDS = 10.0
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
+_REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
 _MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
 _HOPELESS = {
     KafkaError._AUTHENTICATION,
@@ -90,6 +93,9 @@ class Connection:
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:
     """Return the consumer's librdkafka configuration."""
+    member = {"group.instance.id": settings.group_instance_id} if settings.group_instance_id else {}
+    if settings.group_protocol == "classic":
+        member["partition.assignment.strategy"] = "cooperative-sticky"
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "raner-stream",
@@ -98,7 +104,9 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         # Without an offset, or with one that retention removed, the source is asked instead of librdkafka's guess.
         "auto.offset.reset": "error",
-        "partition.assignment.strategy": "cooperative-sticky",
+        "group.protocol": settings.group_protocol,
+        **member,
+        "topic.metadata.refresh.interval.ms": _REFRESH_MILLISECONDS,
         "queued.max.messages.kbytes": settings.fetch_queue // 1024,
         "fetch.max.bytes": settings.fetch_queue,
         "fetch.message.max.bytes": min(settings.fetch_queue, 1024**2),
@@ -130,6 +138,21 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
 def transaction_seconds(settings: Settings) -> float:
     """Return how long the broker leaves a transaction open."""
     return int(producer_properties(settings, "any")["transaction.timeout.ms"]) / 1000
+
+
+def is_member(settings: Settings, member: str) -> bool:
+    """Ask the broker whether a member is in the group; raise `KafkaException` if it does not answer."""
+    told = kafka_properties(settings, "consumer")
+    shared = {name: value for name, value in told.items() if name.startswith(("sasl.", "ssl.", "security.", "client."))}
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, **shared})
+    (future,) = admin.describe_consumer_groups([settings.group_id], request_timeout=_ADMIN_SECONDS).values()
+    try:
+        group: Any = future.result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return False
+        raise
+    return member in {each.member_id for each in group.members}
 
 
 def max_message_bytes(settings: Settings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -17,12 +18,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless
+from consumer.errors import KafkaFailed
+from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless, is_member
 from consumer.metrics import Metrics
 from consumer.records import Headers, Partition, Record
 from consumer.settings import Settings
 
 _BROKER_SECONDS = 10.0
+_JOIN_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,11 @@ class KafkaSource:
         """`settle` commits what is acknowledged; it is called before partitions are given up."""
         self._consumer, self._settings, self._metrics = consumer, settings, metrics
         self._connection, self._settle = connection, settle
-        self._cooperative = "cooperative" in consumer_properties(settings)["partition.assignment.strategy"]
+        # KIP-848 gives and takes partitions one by one, too.
+        self._cooperative = "cooperative" in consumer_properties(settings).get(
+            "partition.assignment.strategy", "cooperative"
+        )
+        self._deadline = time.monotonic() + _JOIN_SECONDS if settings.group_protocol == "consumer" else None
         self._start = OFFSET_BEGINNING if settings.start_from == "earliest" else OFFSET_END
         self._batch: list[Record] = []
         self._owned: set[Partition] = set()
@@ -55,6 +62,8 @@ class KafkaSource:
 
     def fetch(self, wait_seconds: float) -> Sequence[Record]:
         """See `Source`."""
+        if self._deadline and not self._joined:
+            self._check_protocol()
         self._batch = []
         size, message = 0, self._consumer.poll(wait_seconds)
         while message is not None:
@@ -100,6 +109,22 @@ class KafkaSource:
         """Return why no records can come, None if they can. A spare member with nothing assigned is well."""
         return None if self._joined else "the group has given this worker no assignment yet"
 
+    def _check_protocol(self) -> None:
+        """Raise `KafkaFailed` when the brokers do not speak KIP-848, which librdkafka keeps to itself."""
+        if self._deadline is None or time.monotonic() < self._deadline:
+            return
+        try:
+            member = is_member(self._settings, self._consumer.memberid() or "")
+        except KafkaException:  # no broker answers; when one does, the question is asked again
+            self._deadline = time.monotonic() + _JOIN_SECONDS
+            return
+        if not member:
+            raise KafkaFailed(
+                f"no place in the group within {_JOIN_SECONDS:.0f} s with group_protocol consumer; brokers before 4.0, and "
+                "those that switched it off, do not speak it: set RANER_GROUP_PROTOCOL=classic"
+            )
+        self._deadline = None  # a member that no partition is left for
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = True
         self._owned |= {_place(partition) for partition in partitions}
@@ -120,9 +145,10 @@ class KafkaSource:
         """
         try:
             committed = _answered(self._consumer.committed(partitions, timeout=_BROKER_SECONDS))
-            fresh = [TopicPartition(p.topic, p.partition, self._start) for p in committed if p.offset < 0]
-            if not fresh:
+            places = [_place(p) for p in committed if p.offset < 0]
+            if not places:
                 return committed
+            fresh = [TopicPartition(*place, self._start_of(place[0])) for place in places]
             starts = _answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
             self._consumer.commit(offsets=starts, asynchronous=True)
         except KafkaException as error:
@@ -130,6 +156,14 @@ class KafkaSource:
             return partitions  # librdkafka asks again by itself, and `_start_over` deals with what it finds
         log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
         return [*(p for p in committed if p.offset >= 0), *starts]
+
+    def _start_of(self, topic: str) -> int:
+        """Return where a partition begins that has no offset: one that was added to its topic, at its beginning."""
+        if self._start == OFFSET_BEGINNING:
+            return OFFSET_BEGINNING
+        numbers = self._consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic].partitions
+        known = self._consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=_BROKER_SECONDS)
+        return OFFSET_BEGINNING if any(p.offset >= 0 for p in _answered(known)) else self._start
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._settle()

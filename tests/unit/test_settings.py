@@ -62,6 +62,12 @@ def test_a_file_that_cannot_be_read_fails(tmp_path, content):
         ({"window": "30", "overlap": "30"}, "expected overlap < window"),
         ({"output_topic": "in"}, "expected three different ones"),
         ({"text_fields": "title,,body"}, "at least 1 character"),
+        ({"input_topic": "^o.*"}, "also matches out and out.dead-letters"),
+        ({"input_topic": "^("}, "no regular expression"),
+        (
+            {"group_protocol": "consumer", "kafka": ["session.timeout.ms=9000"]},
+            "session.timeout.ms is not the worker's",
+        ),
         ({"kafka": ["acks"]}, "expected name=value"),
         ({"kafka": ["enable.auto.commit=true"]}, "not yours to set"),
         ({"kafka": ["consumer.group.id=x"]}, "use RANER_GROUP_ID"),
