@@ -63,8 +63,11 @@ class Field:
         for future in self._admin.delete_topics(topics).values():
             future.result()
 
-    def send(self, count: int, random: Random, broken: float = 0.01) -> None:
-        """Send so many short messages, a share of them broken, and enter them in the ledger once acknowledged."""
+    def send(self, count: int, random: Random, broken: float = 0.01, pause: float = 0.0) -> None:
+        """Send so many short messages, a share of them broken, and enter them in the ledger once acknowledged.
+
+        `pause` is in seconds, after each.
+        """
         producer = Producer({**self.client, "enable.idempotence": True, "linger.ms": 5})
         for key, value, content in _messages(count, random, broken):
             while True:
@@ -73,7 +76,8 @@ class Field:
                     break
                 except BufferError:
                     producer.poll(0.1)
-            producer.poll(0)
+            producer.poll(pause)
+            time.sleep(pause)
         if left := producer.flush(_BROKER_SECONDS):
             raise ChaosFailed(f"{left} messages were not acknowledged within {_BROKER_SECONDS:.0f} s")
 

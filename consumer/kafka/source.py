@@ -45,9 +45,8 @@ class KafkaSource:
         self._consumer, self._settings, self._metrics = consumer, settings, metrics
         self._connection, self._settle = connection, settle
         # KIP-848 gives and takes partitions one by one, too.
-        self._cooperative = "cooperative" in consumer_properties(settings).get(
-            "partition.assignment.strategy", "cooperative"
-        )
+        strategy = consumer_properties(settings).get("partition.assignment.strategy", "cooperative")
+        self._cooperative = "cooperative" in strategy
         self._deadline = time.monotonic() + _JOIN_SECONDS if settings.group_protocol == "consumer" else None
         self._start = OFFSET_BEGINNING if settings.start_from == "earliest" else OFFSET_END
         self._batch: list[Record] = []

@@ -1,6 +1,7 @@
-"""What exactly-once costs against at-least-once: one worker each, on one broker, in turn; prints a JSON line a guarantee.
+"""What exactly-once costs against at-least-once: one worker each, on one broker, in turn.
 
-`python tests/bench/delivery.py BOOTSTRAP_SERVERS [REPEATS]`, or without a server on a Kafka of its own.
+`python tests/bench/delivery.py BOOTSTRAP_SERVERS [REPEATS]`, or with "" on a Kafka of its own, prints a
+JSON line a guarantee: medians.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from consumer.chaos.crew import crew, wait_for  # noqa: E402
 from consumer.chaos.field import Field  # noqa: E402
 
 MESSAGES = 4_000
-TRICKLE = 200  # messages one after the other, to see what a message waits for when nothing is in its way
+TRICKLE = 100  # messages one after the other, to see what a message waits for when nothing is in its way
 
 
 def measure(servers: str, guarantee: str, directory: Path) -> tuple[float, float]:
@@ -44,9 +45,7 @@ def measure(servers: str, guarantee: str, directory: Path) -> tuple[float, float
     with crew(directory, settings) as workers:
         worker = workers.start()
         wait_for(lambda: worker.metrics().get("raner_assigned_partitions"), "the worker", workers.check)
-        for _ in range(TRICKLE):
-            field.send(1, random, broken=0)
-            time.sleep(0.02)
+        field.send(TRICKLE, random, broken=0, pause=0.02)
         field.wait_until_done(workers.check)
         found = worker.metrics()
         latency = found["raner_end_to_end_seconds_sum"] / found["raner_end_to_end_seconds_count"]

@@ -79,11 +79,8 @@ def test_a_partition_that_is_added_is_read_from_its_beginning_even_where_a_group
     with worker_process(tmp_path, **settings) as worker:
         worker.wait_ready()
         wait_for(lambda: worker.events("partitions_begun"), "the first offsets", worker)
-        for future in (
-            AdminClient({"bootstrap.servers": real.bootstrap_servers})
-            .create_partitions([NewPartitions(topic, 5)])
-            .values()
-        ):
+        admin = AdminClient({"bootstrap.servers": real.bootstrap_servers})
+        for future in admin.create_partitions([NewPartitions(topic, 5)]).values():
             future.result()
         produce(real.bootstrap_servers, topic, texts(10, partition=4))
         assert ids(read(real.bootstrap_servers, [settings["output_topic"]], 10)) == list(range(10))
