@@ -119,8 +119,8 @@ class KafkaSource:
             return
         if not member:
             raise KafkaFailed(
-                f"no place in the group within {_JOIN_SECONDS:.0f} s with group_protocol consumer; brokers before 4.0, and "
-                "those that switched it off, do not speak it: set RANER_GROUP_PROTOCOL=classic"
+                f"no place in the group within {_JOIN_SECONDS:.0f} s with group_protocol consumer; brokers before "
+                "4.0, and those that switched it off, do not speak it: set RANER_GROUP_PROTOCOL=classic"
             )
         self._deadline = None  # a member that no partition is left for
 

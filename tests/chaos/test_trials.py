@@ -103,7 +103,7 @@ def killed_at(point, field, settings, directory, mutant="-", number=2):
     return field.account()
 
 
-@pytest.mark.parametrize("point", stumbling.POINTS)
+@pytest.mark.parametrize("point", stumbling.POINTS if FULL else ("after_produce", "after_commit"))
 def test_a_worker_killed_at_a_named_point_costs_no_record(field, settings, guarantee, tmp_path, point):
     account = killed_at(point, field, settings, tmp_path)
     assert (account.sent, account.lost, account.disordered, account.strange, account.doubled_by_name) == (
