@@ -81,7 +81,14 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
         raise SettingsError(f"model: {error}") from error
     annotator.annotate(["。" * settings.window])  # what the engine sets up once belongs to what is measured
     cap = settings.memory_cap or memory.cgroup_limit()
-    plan = memory.plan(settings, cap, memory.resident(), manifest.token_bytes, annotator.row_tokens)
+    plan = memory.plan(
+        settings,
+        cap,
+        memory.resident(),
+        token_bytes=manifest.token_bytes,
+        row_tokens=annotator.row_tokens,
+        batch_tokens=annotator.batch_tokens,
+    )
     annotator.batch_tokens = plan.batch_tokens
     return Core(annotator, manifest, plan, engine, threads)
 
@@ -114,6 +121,7 @@ def check(settings: Settings) -> Core:
 def run(settings: Settings) -> int:
     """Run a worker until SIGTERM or SIGINT and return its exit status; what ends it otherwise is logged."""
     logs.configure(settings.log_level)
+    memory.share_heap()
     try:
         _run(settings)
     except RanerError as error:

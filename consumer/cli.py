@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(_command(commands, "run", "run a worker until SIGTERM"))
     _add_annotate(_command(commands, "annotate", "annotate a file or standard input, without Kafka"))
     _add_eval(_command(commands, "eval", "compare the model with gold files: exact span and type", run="evaluate"))
+    _add_train(_command(commands, "train", "train a model: an encoder and labelled texts to a RaNER checkpoint"))
     model = commands.add_parser(
         "model", help="pull, convert, make, describe models", description="Pull, convert, make, describe models."
     )
@@ -149,6 +150,10 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
     _add_model(parser)
     _add_reading(parser)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, metavar="CONFIG", help="TOML file of the run")
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:

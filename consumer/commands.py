@@ -92,6 +92,24 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def train(arguments: argparse.Namespace) -> int:
+    """`raner-stream train`."""
+    from nlp.training.recipe import read_recipe
+
+    recipe = read_recipe(arguments.recipe)
+    try:
+        from nlp.training import trainer
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"training needs {error.name}: pip install 'raner-stream[train]'") from error
+    with console.training() as show:
+        reports = trainer.train(recipe, show)
+    for name, report in reports.items():
+        console.plain(name)
+        console.report(report, "table")
+    console.plain(str(recipe.output / trainer.BEST))
+    return 0
+
+
 def model_convert(arguments: argparse.Namespace) -> int:
     """`raner-stream model convert`."""
     from nlp.convert import convert

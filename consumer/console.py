@@ -1,4 +1,7 @@
-"""Everything a person reads. The only module that prints."""
+"""Everything a person reads. The only module that prints.
+
+A worker prints nothing, so rich is imported where something is shown.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,30 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from consumer.settings import Loaded, flag, masked
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+    from rich.text import Text
+
     from consumer.bench import figures
     from consumer.demo.run import Summary
     from consumer.memory import Plan
     from consumer.offline import Line
     from nlp.evaluate import Counts, Report
     from nlp.model import Manifest
+    from nlp.training import trainer
 
 MIB = 1024**2
 _COLOURS = {"PER": "#0b2540 on #8ecbff", "LOC": "#0c2f12 on #9be29b", "ORG": "#3d1230 on #f5a6d8"}
 _OTHER_COLOUR = "#332b00 on #f0d878"
 _SHOWN_CHARS = 320  # of one text in the demo
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}  # what some readers take for the end of a line
-
-_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def plain(text: str) -> None:
@@ -40,15 +42,15 @@ def plain(text: str) -> None:
 
 def error(text: str) -> None:
     """Print what went wrong on standard error."""
-    _err.print(Text("error: ", "bold red") + Text(text))
+    _err().print(_styled(("error: ", "bold red"), text))
 
 
 def marked(text: str, entities: Sequence[tuple[int, int, str]]) -> Text:
     """Return a text with its entities (start, end, type) coloured by type; without colours they stand in brackets."""
-    shown, done = Text(), 0
+    shown, done = _styled(), 0
     for start, end, name in entities:
         shown.append(text[done:start])
-        if _out.is_terminal:
+        if _out().is_terminal:
             style = _COLOURS.get(name, _OTHER_COLOUR)
             shown.append(f" {text[start:end]} ", style).append(f"{name} ", f"{style} italic")
         else:
@@ -59,7 +61,7 @@ def marked(text: str, entities: Sequence[tuple[int, int, str]]) -> Text:
 
 def line_writer(format: str | None) -> Callable[[Line], None]:
     """Return what writes a line: `jsonl`, `table` or `text`, by default what suits standard output."""
-    chosen = format or ("text" if _out.is_terminal else "jsonl")
+    chosen = format or ("text" if _out().is_terminal else "jsonl")
     if chosen == "table":
         plain("line\tfield\tstart\tend\ttype\tscore\ttext")
     return {"jsonl": _json_line, "table": _rows, "text": _marked_line}[chosen]
@@ -74,7 +76,7 @@ def settings(loaded: Loaded) -> None:
             table.add_row(flag(name), shown, loaded.origins.get(name, "default"))
     for name, value in masked(loaded.settings.kafka).items():
         table.add_row(f"--kafka {name}", value, "")
-    _out.print(table)
+    _out().print(table)
 
 
 def model(manifest: Manifest) -> None:
@@ -93,7 +95,7 @@ def model(manifest: Manifest) -> None:
     }
     for name, value in rows.items():
         table.add_row(name, value)
-    _out.print(table)
+    _out().print(table)
 
 
 def plan(plan: Plan) -> None:
@@ -103,7 +105,7 @@ def plan(plan: Plan) -> None:
         table.add_row(row.name, f"{row.bytes / MIB:.1f}")
     table.add_row("together", f"{plan.total / MIB:.1f}", style="bold")
     table.add_row("cap", f"{plan.cap / MIB:.1f}" if plan.cap else "none")
-    _out.print(table)
+    _out().print(table)
 
 
 def report(report: Report, format: str) -> None:
@@ -119,11 +121,11 @@ def report(report: Report, format: str) -> None:
         shares = (f"{share * 100:.1f}" for share in (counts.precision, counts.recall, counts.f1))
         style = "bold" if name == "micro" else ""
         table.add_row(name, *shares, f"{counts.gold:,}", f"{counts.predicted:,}", style=style)
-    _out.print(table)
+    _out().print(table)
     for side, counted in (("gold", report.gold_left_out), ("predicted", report.predicted_left_out)):
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
-            _out.print(f"left out, without a counterpart, {side}: {names}")
+            _out().print(f"left out, without a counterpart, {side}: {names}")
 
 
 def table(table: figures.Table) -> None:
@@ -131,21 +133,43 @@ def table(table: figures.Table) -> None:
     shown = _table(*table.columns, numbers=True)
     for row in table.rows:
         shown.add_row(*row)
-    _out.print(Text(table.title, "bold"), "", shown, *(f"\n{remark}" for remark in table.remarks), sep="\n")
+    _out().print(_styled((table.title, "bold")), "", shown, *(f"\n{remark}" for remark in table.remarks), sep="\n")
 
 
 @contextmanager
 def measuring() -> Iterator[Callable[[int, int, str], None]]:
     """Show on standard error which row is being measured."""
-    with Progress(*Progress.get_default_columns(), console=_err, transient=True) as progress:
+    from rich.progress import Progress
+
+    with Progress(*Progress.get_default_columns(), console=_err(), transient=True) as progress:
         task = progress.add_task("")
         yield lambda done, total, name: progress.update(task, completed=done, total=total, description=name)
 
 
 @contextmanager
+def training() -> Iterator[Callable[[trainer.Progress], None]]:
+    """Show on standard error how far a training run is."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err(), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+
+        def show(now: trainer.Progress) -> None:
+            f1 = " ".join(f"{name} {100 * value:.1f}" for name, value in now.f1.items())
+            text = f"step {now.step:,}, epoch {now.epoch:.2f}, loss {now.loss:.4f}  {f1}"
+            progress.update(task, completed=now.share, description=text)
+
+        yield show
+
+
+@contextmanager
 def demo(*, quiet: bool) -> Iterator[DemoShow]:
     """Show the demo as it goes, on standard output, or with `quiet` nowhere."""
-    console = Console(quiet=True) if quiet else _out
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(quiet=True) if quiet else _out()
     progress = Progress(
         TextColumn("[bold]annotating"),
         BarColumn(bar_width=None),
@@ -172,11 +196,11 @@ class DemoShow:
         if len(text) > _SHOWN_CHARS:
             shown.append(f" … ({len(text):,} characters, {len(message['entities'])} entities)", "dim")
         channel = str(message["attributes"].get("channel", ""))
-        self._console.print(Text(f"{channel:<12}", "dim") + shown)
+        self._console.print(_styled((f"{channel:<12}", "dim"), shown))
 
     def dead_letter(self, reason: str, error: str) -> None:
         """Print why a message went to the dead letters."""
-        self._console.print(Text("dead letter ", "bold red") + Text(f"{reason}: {error}", "red"))
+        self._console.print(_styled(("dead letter ", "bold red"), (f"{reason}: {error}", "red")))
 
     def progress(self, done: int, total: int) -> None:
         """Move the bar."""
@@ -200,11 +224,11 @@ def demo_summary(summary: Summary) -> None:
     }
     for name, value in rows.items():
         table.add_row(name, value)
-    _out.print(table)
+    _out().print(table)
     if summary.complete:
-        _out.print(Text("every message is accounted for", "bold green"))
+        _out().print(_styled(("every message is accounted for", "bold green")))
     else:
-        _out.print(Text("messages are missing, or came out twice", "bold red"))
+        _out().print(_styled(("messages are missing, or came out twice", "bold red")))
 
 
 def _json_line(line: Line) -> None:
@@ -230,7 +254,7 @@ def _rows(line: Line) -> None:
 
 def _marked_line(line: Line) -> None:
     for field, text in line.message.texts.items():
-        _out.print(marked(text, [(span.start, span.end, span.label) for span in line.spans[field]]))
+        _out().print(marked(text, [(span.start, span.end, span.label) for span in line.spans[field]]))
 
 
 def _figures(counts: Counts) -> dict[str, float | int]:
@@ -243,7 +267,30 @@ def _figures(counts: Counts) -> dict[str, float | int]:
     }
 
 
+@cache
+def _out() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+
+
+@cache
+def _err() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _styled(*parts: str | Text | tuple[str, str]) -> Text:
+    """Join strings, as they are or with a style."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
 def _table(*columns: str, numbers: bool = False) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
     for i, column in enumerate(columns):
         table.add_column(column, overflow="fold", justify="right" if numbers and i else "left")

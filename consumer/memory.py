@@ -22,6 +22,7 @@ RESERVE = 8 * MIB  # heap growth, thread stacks, what no one counts
 SOFT_SHARE = 0.9  # of the cap
 MESSAGE_BYTES = 12  # what a character of a text costs on its way: bytes, string, output
 _TRIM_EVERY_SECONDS = 5.0
+_M_ARENA_MAX = -8  # of malloc.h
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,11 @@ class Plan:
         return sum(row.bytes for row in self.rows)
 
 
-def plan(settings: Settings, cap: int, resident: int, token_bytes: int, row_tokens: int) -> Plan:
+def plan(settings: Settings, cap: int, resident: int, *, token_bytes: int, row_tokens: int, batch_tokens: int) -> Plan:
     """Add up what the worker will take and give the rest to the token batches; raise `SettingsError` if it cannot be.
 
     `resident` is measured with the model loaded; `token_bytes` is what a padded token takes in the engine, and
-    `row_tokens` the least that a batch holds. Without a cap (0) the batch budget is what was asked for.
+    `row_tokens` the least that a batch holds. Without a cap (0) the batch budget is `batch_tokens`, if that is more.
     """
     fixed = (
         Row("interpreter, libraries, model", resident),
@@ -68,7 +69,7 @@ def plan(settings: Settings, cap: int, resident: int, token_bytes: int, row_toke
         Row("reserve", RESERVE),
     )
     taken = sum(row.bytes for row in fixed)
-    tokens = max(settings.batch_tokens, row_tokens)
+    tokens = max(batch_tokens, row_tokens)
     if cap:
         tokens = min(tokens, (cap - taken) // token_bytes)
     if tokens < row_tokens:
@@ -155,6 +156,15 @@ def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int:
     except (OSError, ValueError):  # no cgroup v2 here, or "max"
         pass
     return cores
+
+
+def share_heap() -> None:
+    """Let the threads that are started from now on share one heap, where the C library (glibc) would give each its own.
+
+    The Kafka clients' threads allocate little, and what they free would stay with each.
+    """
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)(_M_ARENA_MAX, 1)
 
 
 def trim() -> None:

@@ -113,7 +113,9 @@ class Settings(BaseModel):
     threads: int = _setting(0, ge=0, le=256, unit="threads", help="threads of the engine; 0 takes the CPU quota")
     window: int = _setting(126, ge=1, unit="characters", help="window that a text is read in")
     overlap: int = _setting(30, ge=0, unit="characters", help="characters that neighbouring windows share")
-    batch_tokens: int = _setting(512, ge=16, unit="tokens", help="padded tokens in the engine at once")
+    batch_tokens: int = _setting(
+        0, ge=0, unit="tokens", help="padded tokens in the engine at once; 0 for what 16 MiB hold"
+    )
 
     input_format: Literal["json", "text"] = _setting("json", help="a JSON object, or plain UTF-8 text")
     text_fields: Names = _setting(

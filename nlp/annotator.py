@@ -15,7 +15,6 @@ from nlp.windows import windows
 
 DEFAULT_WINDOW = 126
 DEFAULT_OVERLAP = 30
-DEFAULT_BATCH_TOKENS = 512
 
 Decode = Literal["strict", "modelscope"]
 """How tags are read as spans: closed by whatever does not continue them, or as ModelScope's pipeline does."""
@@ -40,7 +39,7 @@ class Annotator:
         decode: Decode = "strict",
         window: int = DEFAULT_WINDOW,
         overlap: int = DEFAULT_OVERLAP,
-        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        batch_tokens: int,
         min_score: float = 0.0,
     ) -> None:
         self._engine, self._tokenizer = engine, tokenizer

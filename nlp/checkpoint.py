@@ -55,8 +55,8 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     Weights come from safetensors, or from a pickle that may hold tensors only (`torch.load(weights_only=True)`).
     """
     architecture, vocabulary, scheme = read_small_files(directory)
-    weights = _weights_file(directory)
-    tensors = _renamed(_load(weights))
+    weights = weights_file(directory)
+    tensors = renamed(load_tensors(weights))
     _check_shapes(tensors, architecture, len(scheme.tags), weights)
     tokenizer = read_json(directory / "tokenizer_config.json", required=False)
     lower_case = bool(tokenizer.get("do_lower_case", True))
@@ -111,8 +111,8 @@ def read_small_files(directory: Path) -> tuple[Architecture, tuple[str, ...], Sc
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is no directory; expected a RaNER checkpoint (config.json, vocab.txt, …)")
     check_layout(directory)
-    architecture = _architecture(read_json(directory / "config.json"), directory / "config.json")
-    return architecture, _vocabulary(directory / "vocab.txt", architecture), Scheme.of(_tags(directory))
+    architecture = architecture_of(read_json(directory / "config.json"), directory / "config.json")
+    return architecture, vocabulary_in(directory / "vocab.txt", architecture), Scheme.of(_tags(directory))
 
 
 def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
@@ -141,7 +141,8 @@ def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
     return shapes | {f"{norm}.{part}": (a.hidden,) for norm in norms for part in ("weight", "bias")}
 
 
-def _architecture(config: Mapping[str, Any], path: Path) -> Architecture:
+def architecture_of(config: Mapping[str, Any], path: Path) -> Architecture:
+    """Read the shape off a BERT configuration; `path` is named in an error."""
     names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
     if missing := [name for name in names if not isinstance(config.get(name), int)]:
         raise CheckpointError(f"{path} has no whole number for {', '.join(missing)}; expected BERT's configuration")
@@ -159,7 +160,8 @@ def _architecture(config: Mapping[str, Any], path: Path) -> Architecture:
     )
 
 
-def _vocabulary(path: Path, architecture: Architecture) -> tuple[str, ...]:
+def vocabulary_in(path: Path, architecture: Architecture) -> tuple[str, ...]:
+    """Read a vocabulary, a token a line; it has no more tokens than the architecture."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected BERT's vocabulary; found: {found(path.parent)}")
     tokens = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
@@ -205,14 +207,16 @@ def _in_order(mapping: Any, place: str) -> tuple[str, ...]:
     return tuple(ids[i] for i in range(len(ids)))
 
 
-def _weights_file(directory: Path) -> Path:
+def weights_file(directory: Path) -> Path:
+    """Return the file of weights in a checkpoint, safetensors before a pickle."""
     for name in WEIGHTS:
         if (directory / name).is_file():
             return directory / name
     raise CheckpointError(f"{directory} holds no weights ({' or '.join(WEIGHTS)}); found: {found(directory)}")
 
 
-def _load(path: Path) -> dict[str, FloatArray]:
+def load_tensors(path: Path) -> dict[str, FloatArray]:
+    """Load the tensors of a file as float32, by the names that they have there."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import load_file
@@ -229,7 +233,8 @@ def _load(path: Path) -> dict[str, FloatArray]:
         raise CheckpointError(f"{path} could not be read as a dictionary of tensors: {reason}") from error
 
 
-def _renamed(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def renamed(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Name tensors as RaNER's own loader does: without `head.`, and LayerNorm's by their newer names."""
     renamed = {}
     for name, value in tensors.items():
         stem, _, last = name.removeprefix("head.").rpartition(".")

@@ -23,3 +23,7 @@ class LabelError(NlpError):
 
 class GoldError(NlpError):
     """A gold file could not be read."""
+
+
+class TrainingError(NlpError):
+    """A recipe, its data or an unfinished run cannot be trained with."""

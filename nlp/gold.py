@@ -49,14 +49,19 @@ def _json_lines(lines: list[str], path: Path) -> Iterator[Gold]:
 
 
 def _from_json(value: Any) -> Gold:
-    text, entities = value["text"], value["entities"]
+    text, entities = value["text"], value["ents" if "ents" in value else "entities"]
     if not isinstance(text, str):
         raise TypeError(f"text is {type(text).__name__}")
-    found = frozenset((e["start"], e["end"], e["type"]) for e in entities)
+    found = frozenset((e["start"], e["end"], e["type"]) if isinstance(e, dict) else _triple(e) for e in entities)
     for start, end, _ in found:
         if not 0 <= start < end <= len(text):
             raise ValueError(f"entity [{start}, {end}) lies outside a text of {len(text)} characters")
     return Gold(text, found)
+
+
+def _triple(value: Any) -> tuple[int, int, str]:
+    start, end, name = value
+    return start, end, name
 
 
 def _conll(lines: list[str], path: Path) -> Iterator[Gold]:

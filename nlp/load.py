@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nlp import model
-from nlp.annotator import DEFAULT_BATCH_TOKENS, DEFAULT_OVERLAP, DEFAULT_WINDOW, Annotator, Decode, longest_window
+from nlp.annotator import DEFAULT_OVERLAP, DEFAULT_WINDOW, Annotator, Decode, longest_window
 from nlp.crf import Crf
 from nlp.engines import open_engine
 from nlp.engines.choose import AUTO, choose
@@ -14,6 +14,9 @@ from nlp.errors import ModelError
 from nlp.labels import Scheme
 from nlp.tokenizer import Tokenizer
 from nlp.types import Engine
+
+DEFAULT_BATCH_BYTES = 16 * 1024**2
+"""What the engine may take for a token batch: more takes memory and hardly saves time."""
 
 
 def load(
@@ -24,7 +27,7 @@ def load(
     threads: int = 1,
     window: int | None = None,
     overlap: int = DEFAULT_OVERLAP,
-    batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    batch_tokens: int = 0,
     min_score: float = 0.0,
     wrap: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> Annotator:
@@ -32,8 +35,9 @@ def load(
 
     `engine` is a name of `nlp.engines.ENGINES`, `auto` or `fastest`; those of torch read a RaNER checkpoint instead.
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
-    `batch_tokens` in padded tokens; spans that score below `min_score` are left out; `wrap` may put something around
-    the engine, to measure it. Raises `ModelError` when the directory is not whole, or cannot be read so.
+    `batch_tokens` in padded tokens, by default as many as `DEFAULT_BATCH_BYTES` hold; spans that score below
+    `min_score` are left out; `wrap` may put something around the engine, to measure it. Raises `ModelError` when the
+    directory is not whole, or cannot be read so.
     """
     directory = Path(path) if path is not None else model.DEFAULT
     opened, runtime = open_engine(choose(engine, directory, threads), directory, threads)
@@ -52,6 +56,6 @@ def load(
         decode=decode,
         window=window,
         overlap=overlap,
-        batch_tokens=batch_tokens,
+        batch_tokens=batch_tokens or DEFAULT_BATCH_BYTES // manifest.token_bytes,
         min_score=min_score,
     )

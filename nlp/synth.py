@@ -59,10 +59,10 @@ def synthesize(
     tags = bioes(labels)
     tensors = dict(random_tensors(architecture, tags, seed))
     destination.mkdir(parents=True, exist_ok=True)
-    _save(tensors, destination / FORMATS[format])
+    save_tensors(tensors, destination / FORMATS[format])
     vocabulary = vocabulary_of(architecture.vocabulary)
     (destination / "vocab.txt").write_text("".join(f"{token}\n" for token in vocabulary), "utf-8")
-    for name, content in _configurations(architecture, tags).items():
+    for name, content in configurations(architecture, tags).items():
         (destination / name).write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
@@ -94,7 +94,7 @@ def random_tensors(architecture: Architecture, tags: Sequence[str], seed: int) -
             yield name, values
         else:
             values = draw.standard_normal(shape, np.float32) * np.float32(_spread(name, architecture))
-            yield name, np.where(_forbidden(name, tags), np.float32(_IMPOSSIBLE), values)
+            yield name, np.where(impossible(name, tags), np.float32(_IMPOSSIBLE), values)
 
 
 def _spread(name: str, architecture: Architecture) -> float:
@@ -103,7 +103,7 @@ def _spread(name: str, architecture: Architecture) -> float:
     return head.get(kind, _ENCODER_SPREAD)
 
 
-def _forbidden(name: str, tags: Sequence[str]) -> NDArray[np.bool_] | bool:
+def impossible(name: str, tags: Sequence[str]) -> NDArray[np.bool_] | bool:
     """Return which entries of a CRF's tensor stand for what BIOES does not have; False for any other tensor."""
     parts = [split_tag(tag) for tag in tags]
     opened = np.array([prefix in "BI" for prefix, _ in parts])  # something has to follow
@@ -118,7 +118,8 @@ def _forbidden(name: str, tags: Sequence[str]) -> NDArray[np.bool_] | bool:
     return False
 
 
-def _configurations(a: Architecture, tags: Sequence[str]) -> dict[str, dict[str, object]]:
+def configurations(a: Architecture, tags: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return the contents of a checkpoint's JSON files, by name."""
     return {
         "config.json": {
             "architectures": ["BertModel"],
@@ -166,7 +167,8 @@ def _check(a: Architecture, labels: Sequence[str]) -> None:
         raise CheckpointError(f"the labels {', '.join(labels)!r} are no set of names; expected such as PER,LOC,ORG")
 
 
-def _save(tensors: dict[str, FloatArray], path: Path) -> None:
+def save_tensors(tensors: dict[str, FloatArray], path: Path) -> None:
+    """Write tensors as safetensors, or as a pickle for PyTorch, by the ending of `path`."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.numpy import save_file

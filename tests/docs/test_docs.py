@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +13,7 @@ from tables import with_tables
 
 from consumer.cli import build_parser
 from consumer.errors import Reason
+from nlp.training.recipe import CorpusRecipe, Recipe, Variants, read_recipe
 from schemas.messages import json_schema
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,20 @@ def test_every_option_names_its_default():
             known = action.option_strings[:1] not in (["-h"], ["--kafka"]) and name not in ("run", "check-config")
             if action.option_strings and known:
                 assert "default" in action.help, f"{name} {action.option_strings[0]} names no default"
+
+
+def test_every_name_of_a_recipe_is_documented_and_every_recipe_can_be_read():
+    training = ROOT / "nlp" / "training"
+    page = (training / "README.md").read_text(encoding="utf-8")
+    for kind in (Recipe, CorpusRecipe, Variants):
+        assert {field.name for field in fields(kind) if f"`{field.name}`" not in page} <= {
+            "name",
+            "corpora",
+            "variants",
+        }
+    recipes = sorted((training / "recipes").glob("*.toml"))
+    assert all(read_recipe(path).corpora for path in recipes)
+    assert {path.name for path in recipes} == set(re.findall(r"\(recipes/([a-z]+\.toml)\)", page))
 
 
 def test_every_reason_is_documented():

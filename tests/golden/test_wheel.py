@@ -58,7 +58,7 @@ def test_the_wheels_metadata_names_the_terms_and_brings_no_training_library(whee
     assert {line.split(">")[0].split("<")[0].strip() for line in always} == {
         "confluent-kafka", "ctranslate2", "numpy", "prometheus-client", "psutil", "pydantic", "rich"
     }  # fmt: skip
-    assert set(metadata.get_all("Provides-Extra")) == {"convert", "bench", "test", "parity", "lint"}
+    assert set(metadata.get_all("Provides-Extra")) == {"convert", "train", "bench", "test", "parity", "lint"}
 
 
 def test_the_wheel_is_small_enough_to_ship(wheel):

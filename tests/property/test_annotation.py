@@ -94,7 +94,8 @@ def test_the_same_text_gives_the_same_bits_in_any_company(annotator, texts, othe
 @given(text=TEXTS, others=st.lists(TEXTS, max_size=5))
 @settings(deadline=None)
 def test_a_rows_width_follows_from_its_own_length(text, others):
-    annotator = Annotator(WidthEngine(0, len(BIO)), tokenizer(), random_crf(1, BIO), window=100, overlap=20)
+    engine, crf = WidthEngine(0, len(BIO)), random_crf(1, BIO)
+    annotator = Annotator(engine, tokenizer(), crf, window=100, overlap=20, batch_tokens=512)
     assert annotator.annotate([*others, text])[-1:] == annotator.annotate([text])
 
 

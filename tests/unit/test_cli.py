@@ -189,3 +189,19 @@ def test_a_model_is_not_pulled_without_modelscope(run, tmp_path, monkeypatch):
     assert (status, out) == (2, "")
     assert "needs modelscope, which is not installed: pip install 'raner-stream[convert]'" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_trained_without_torch(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "nlp.training.trainer", raising=False)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('encoder = "default"\noutput = "run"\n[corpora.a]\ntrain = "a.jsonl"\n')
+    status, out, err = run("train", recipe)
+    assert (status, out) == (2, "")
+    assert "training needs torch: pip install 'raner-stream[train]'" in err
+    assert list(tmp_path.iterdir()) == [recipe]
+
+
+def test_a_recipe_that_cannot_be_read_is_named(run):
+    status, _, err = run("train", "/nowhere.toml")
+    assert (status, "/nowhere.toml cannot be read" in err) == (2, True)

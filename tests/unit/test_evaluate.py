@@ -21,6 +21,12 @@ def test_json_lines_are_read(tmp_path):
     ]
 
 
+def test_entities_may_be_triples(tmp_path):
+    line = '{"text": "王小明在北京", "ents": [[0, 3, "PER"], [4, 6, "LOC"]]}\n'
+    [gold] = read_gold(written(tmp_path, line))
+    assert gold.entities == {(0, 3, "PER"), (4, 6, "LOC")}
+
+
 @pytest.mark.parametrize("tags", ["B-PER I-PER I-PER O B-LOC I-LOC", "B-PER M-PER E-PER O B-LOC E-LOC"])
 @pytest.mark.parametrize("separator", [" ", "\t", " x y "])
 def test_conll_columns_are_read(tmp_path, tags, separator):

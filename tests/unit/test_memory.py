@@ -8,27 +8,28 @@ from consumer.metrics import Metrics
 from consumer.settings import load
 
 SETTINGS = load({"bootstrap_servers": "b:1", "input_topic": "in", "output_topic": "out"}, {}).settings
-TOKEN, ROW = 50 * 1024, 128
+SIZES = {"token_bytes": 50 * 1024, "row_tokens": 128, "batch_tokens": 512}
 
 
 def test_the_batch_gets_what_the_cap_leaves():
-    free = plan(SETTINGS, 0, 100 * MIB, TOKEN, ROW)
-    assert free.batch_tokens == SETTINGS.batch_tokens
-    tight = plan(SETTINGS, free.total - 5 * MIB, 100 * MIB, TOKEN, ROW)
-    assert ROW <= tight.batch_tokens < free.batch_tokens
+    free = plan(SETTINGS, 0, 100 * MIB, **SIZES)
+    assert free.batch_tokens == 512
+    tight = plan(SETTINGS, free.total - 5 * MIB, 100 * MIB, **SIZES)
+    assert 128 <= tight.batch_tokens < free.batch_tokens
     assert tight.total <= tight.cap
 
 
 def test_a_batch_holds_a_row_of_the_window_however_small_its_budget():
-    wide = plan(SETTINGS, 0, 100 * MIB, TOKEN, 2 * SETTINGS.batch_tokens)
-    assert wide.batch_tokens == 2 * SETTINGS.batch_tokens
+    sizes = SIZES | {"row_tokens": 1024}
+    wide = plan(SETTINGS, 0, 100 * MIB, **sizes)
+    assert wide.batch_tokens == 1024
     with pytest.raises(SettingsError, match="smallest token batch"):
-        plan(SETTINGS, wide.total - MIB, 100 * MIB, TOKEN, 2 * SETTINGS.batch_tokens)
+        plan(SETTINGS, wide.total - MIB, 100 * MIB, **sizes)
 
 
 def test_a_cap_that_cannot_hold_the_model_is_refused_with_the_table():
     with pytest.raises(SettingsError) as caught:
-        plan(SETTINGS, 120 * MIB, 100 * MIB, TOKEN, ROW)
+        plan(SETTINGS, 120 * MIB, 100 * MIB, **SIZES)
     for told in (
         "a memory cap of 120 MiB",
         "which needs",

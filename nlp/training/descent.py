@@ -1,0 +1,62 @@
+"""How weights move: rates by part, warm-up and cosine, and the average that is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from nlp.training.network import Network
+from nlp.training.recipe import Recipe
+
+_UNDECAYED = ("bias", "LayerNorm.weight")
+
+
+def optimizer(network: Network, recipe: Recipe) -> Any:
+    """Return AdamW with a group of weights for each rate; `factor` scales them all."""
+    groups = [
+        {"params": weights, "lr": rate, "peak": rate, "weight_decay": decay}
+        for weights, rate, decay in _groups(network, recipe)
+        if weights
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def set_rates(optimizer: Any, factor: float) -> None:
+    """Set every group's rate to a share of its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+
+
+def factor(progress: float, warm_up: float, floor: float) -> float:
+    """Return the share of the peak rate at some progress, from 0 to 1: a line up, then a cosine down to the floor."""
+    if progress < warm_up:
+        return progress / warm_up
+    down = (progress - warm_up) / max(1 - warm_up, 1e-9)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(down, 1.0)))
+
+
+class Average:
+    """The running average of a network's weights, held in a network of its own."""
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network, self._decay = network, decay
+        self.network.requires_grad_(False).eval()
+
+    def update(self, network: Network, step: int) -> None:
+        """Move towards the weights after a step, counted from 1: faster at first, when they still move far."""
+        decay = min(self._decay, step / (step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
+
+
+def _groups(network: Network, recipe: Recipe) -> Iterator[tuple[list[Any], float, float]]:
+    encoder = list(network.encoder.named_parameters())
+    for plain, decay in ((True, 0.0), (False, recipe.weight_decay)):
+        weights = [value for name, value in encoder if name.endswith(_UNDECAYED) is plain]
+        yield weights, recipe.rate, decay
+    head = [*network.linear.parameters(), *network.convention.parameters(), *network.heads.parameters()]
+    yield head, recipe.rate * recipe.head_rate, recipe.weight_decay
+    yield list(network.crf.parameters()), recipe.rate * recipe.transition_rate, 0.0

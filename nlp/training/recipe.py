@@ -1,0 +1,169 @@
+"""A training run as its TOML file describes it: every name, its default and what it means."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nlp import model
+from nlp.errors import TrainingError
+
+PACKAGED = "default"
+"""What names the packaged model where a directory is expected."""
+PRECISIONS = ("float32", "bfloat16")
+_SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusRecipe:
+    """One corpus: gold files, what their types become, and how often its texts are drawn in an epoch."""
+
+    name: str
+    train: tuple[Path, ...]
+    dev: tuple[Path, ...] = ()  # measured, never trained on
+    labels: Mapping[str, str] = field(default_factory=dict)  # type -> label; with it, other types are no entities
+    convention: str = ""  # what corpora annotated by the same rules have in common; by default the corpus's name
+    repeat: float = 1.0  # times that each text is drawn in an epoch; 0 only measures
+    hold_out: int = 0  # texts of the train files that make the dev set, a block of neighbours
+    hold_out_seed: int = 0  # where that block begins
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """How texts are varied, each with its share of texts (of characters for `unknown`, of entities for `replaced`)."""
+
+    traditional: float = 0.0  # Simplified texts in Traditional characters
+    width: float = 0.0  # ASCII in full width, or full width in ASCII
+    quotes: float = 0.0  # other quotation marks
+    unknown: float = 0.0  # characters that become [UNK]
+    replaced: float = 0.0  # entities that become another of their corpus and label
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole run. Rates are of AdamW; `head_rate` and `transition_rate` are multiples of `rate`."""
+
+    encoder: Path  # a BERT encoder; or to go on from: a RaNER checkpoint, a serving directory, or "default"
+    output: Path  # directory of the run: checkpoints, log, curve
+    corpora: tuple[CorpusRecipe, ...]
+    labels: tuple[str, ...] = ("PER", "LOC", "ORG")
+    epochs: float = 3.0
+    batch_tokens: int = 2048  # padded tokens of a step
+    windows: tuple[int, ...] = (126,)  # characters; one of them is picked for every row
+    joined: float = 0.0  # share of rows that hold several neighbouring texts of a corpus, up to the window
+    rate: float = 1.5e-4  # peak
+    head_rate: float = 10.0
+    transition_rate: float = 60.0
+    warm_up: float = 0.05  # share of the steps until the peak
+    floor: float = 0.02  # share of the peak at the end of the cosine
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    averaging: float = 0.999  # of the weights, per step; 0 takes the last ones
+    clip: float = 1.0  # norm of the gradient
+    corpus_loss: float = 0.0  # weight of telling the convention from [CLS] in the middle of the encoder
+    corpus_heads: float = 0.0  # weight of a linear layer per convention beside the one that is kept
+    impossible: float = -6.0  # where transitions that BIOES does not have begin
+    relatives: bool = True  # add characters that the vocabulary lacks, as copies of their other script or width
+    variants: Variants = field(default_factory=Variants)
+    seed: int = 1
+    precision: str = "float32"
+    device: str = "cpu"
+    threads: int = 0  # 0 leaves it to torch
+    evaluate_every: int = 500  # steps between two measurements on the dev sets; each may write the best checkpoint
+    save_every_seconds: float = 300.0
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; paths are relative to its file. Raise `TrainingError` naming what is wrong in it."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TrainingError(f"{path} cannot be read as a recipe in TOML: {error}") from error
+    base = path.resolve().parent
+    named = content.pop("corpora", {})
+    if not isinstance(named, dict) or not named:
+        raise TrainingError(f"{path} names no corpora; expected at least one table [corpora.NAME]")
+    corpora = tuple(
+        _filled(
+            CorpusRecipe,
+            {"name": name, **_table(table, f"{path}: [corpora.{name}]")},
+            f"{path}: [corpora.{name}]",
+            base,
+        )
+        for name, table in named.items()
+    )
+    variants = _filled(Variants, _table(content.pop("variants", {}), f"{path}: variants"), f"{path}: [variants]", base)
+    recipe = _filled(Recipe, {**content, "corpora": corpora, "variants": variants}, str(path), base)
+    _check(recipe, path)
+    return recipe
+
+
+def conventions(recipe: Recipe) -> list[str]:
+    """Return the conventions of the corpora, each once."""
+    return list(dict.fromkeys(corpus.convention or corpus.name for corpus in recipe.corpora))
+
+
+def _table(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TrainingError(f"{place} is {value!r:.40}; expected a table")
+    return value
+
+
+def _filled(kind: type[_Kind], values: Mapping[str, Any], place: str, base: Path) -> _Kind:
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]  # each kind here is a dataclass
+    if unknown := sorted(set(values) - set(known)):
+        raise TrainingError(f"{place} has unknown names {', '.join(unknown)}; expected {', '.join(known)}")
+    required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+    if missing := [name for name in required if name not in values]:
+        raise TrainingError(f"{place} lacks {', '.join(missing)}")
+    converted = {
+        name: _converted(str(known[name].type), value, f"{place} {name}", base) for name, value in values.items()
+    }
+    return kind(**converted)
+
+
+def _converted(kind: str, value: Any, place: str, base: Path) -> Any:
+    """Return a value of TOML as the field's type; a whole number will do for a real one."""
+    if kind in _SCALARS:
+        if not isinstance(value, _SCALARS[kind]) or (isinstance(value, bool) and kind != "bool"):
+            raise TrainingError(f"{place} is {value!r:.40}; expected {kind}")
+        return _SCALARS[kind][0](value)
+    if kind == "Path":
+        return model.DEFAULT if value == PACKAGED else base / _list([value], str, place)[0]
+    if kind == "Mapping[str, str]":
+        table = _table(value, place)
+        return dict(zip(table, _list(list(table.values()), str, place), strict=True))
+    if kind == "tuple[Path, ...]":
+        return tuple(base / item for item in _list([value] if isinstance(value, str) else value, str, place))
+    lists = {"tuple[int, ...]": int, "tuple[str, ...]": str}
+    return _list(value, lists[kind], place) if kind in lists else value  # a part that is filled already
+
+
+def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise TrainingError(f"{place} is {value!r:.40}; expected a list of {kind.__name__}")
+    return tuple(value)
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    shares = {f.name: getattr(recipe.variants, f.name) for f in fields(Variants)}
+    shares |= {name: getattr(recipe, name) for name in ("joined", "warm_up", "floor", "averaging", "dropout")}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise TrainingError(f"{path}: {name} is {share}; expected a share from 0 to 1")
+    for name in ("epochs", "rate", "batch_tokens", "evaluate_every", "clip"):
+        if getattr(recipe, name) <= 0:
+            raise TrainingError(f"{path}: {name} is {getattr(recipe, name)}; expected more than 0")
+    if recipe.precision not in PRECISIONS:
+        raise TrainingError(f"{path}: precision is {recipe.precision!r}; expected {' or '.join(PRECISIONS)}")
+    if not recipe.windows or min(recipe.windows) <= 1:
+        raise TrainingError(f"{path}: windows are {recipe.windows}; expected numbers of characters")
+    for corpus in recipe.corpora:
+        if strange := sorted(set(corpus.labels.values()) - set(recipe.labels)):
+            raise TrainingError(
+                f"{path}: [corpora.{corpus.name}] maps to {', '.join(strange)}; labels has {', '.join(recipe.labels)}"
+            )

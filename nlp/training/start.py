@@ -1,0 +1,136 @@
+"""What a run begins with: the encoder of the recipe, cut to single characters, and a head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from nlp import model
+from nlp.batching import SPECIAL_TOKENS
+from nlp.checkpoint import (
+    Architecture,
+    architecture_of,
+    load_tensors,
+    read_small_files,
+    renamed,
+    vocabulary_in,
+    weights_file,
+)
+from nlp.errors import CheckpointError, TrainingError
+from nlp.layout import read_json
+from nlp.synth import bioes, impossible
+from nlp.tokenizer import Tokenizer
+from nlp.training.recipe import Recipe
+from nlp.training.scripts import Scripts
+from nlp.training.served import served_tensors
+from nlp.training.vocabulary import cut
+from nlp.types import FloatArray
+
+_WORDS = "encoder.embeddings.word_embeddings.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first weights by the names of a checkpoint, and the shape, vocabulary and tags that they belong to.
+
+    `tags` are empty, and a head is missing, where there is only an encoder.
+    """
+
+    architecture: Architecture
+    vocabulary: tuple[str, ...]
+    lower_case: bool
+    strip_accents: bool
+    tags: tuple[str, ...]
+    tensors: Mapping[str, FloatArray]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """A new tokenizer."""
+        return Tokenizer(self.vocabulary, lower_case=self.lower_case, strip_accents=self.strip_accents)
+
+
+def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
+    """Read what a recipe begins with; a head of the same tags is taken over, another begun anew.
+
+    Raises `TrainingError` or `CheckpointError` for what is neither an encoder, a checkpoint nor a serving directory.
+    """
+    directory = recipe.encoder
+    if not directory.is_dir():
+        raise TrainingError(f"encoder {directory} is no directory; expected config.json, vocab.txt and weights")
+    found = _served(directory) if (directory / model.MANIFEST).is_file() else _checkpoint(directory)
+    longest = found.architecture.positions - SPECIAL_TOKENS
+    if max(recipe.windows) > longest:
+        raise TrainingError(f"windows has {max(recipe.windows)}; the encoder reads {longest} characters at most")
+    vocabulary = cut(found.vocabulary, scripts.relatives if scripts and recipe.relatives else None)
+    tensors = {**found.tensors, _WORDS: found.tensors[_WORDS][list(vocabulary.rows)]}
+    tags = bioes(recipe.labels)
+    if found.tags != tags:
+        tensors = {name: value for name, value in tensors.items() if name.startswith("encoder.")}
+        tensors |= _transitions(tags, recipe.impossible)
+    shape = replace(found.architecture, vocabulary=len(vocabulary.tokens))
+    return replace(found, architecture=shape, vocabulary=vocabulary.tokens, tags=tags, tensors=tensors)
+
+
+def _served(directory: Path) -> Start:
+    manifest = model.read_manifest(directory)
+    model.verify(directory, manifest)
+    tensors = served_tensors(directory, manifest)
+    vocabulary = tuple(model.read_vocabulary(directory))
+    positions = len(tensors["encoder.embeddings.position_embeddings.weight"])
+    shape = Architecture(
+        layers=manifest.layers,
+        heads=manifest.heads,
+        hidden=manifest.hidden,
+        intermediate=manifest.intermediate,
+        vocabulary=len(vocabulary),
+        positions=positions,
+        token_types=2,
+        activation="gelu",  # what a manifest does not name; RaNER's
+        layer_norm_epsilon=1e-12,
+    )
+    return Start(shape, vocabulary, manifest.lower_case, manifest.strip_accents, manifest.labels, tensors)
+
+
+def _checkpoint(directory: Path) -> Start:
+    path = directory / "config.json"
+    shape = architecture_of(read_json(path), path)
+    tensors = _named(renamed(load_tensors(weights_file(directory))))
+    if tensors.get(_WORDS, np.empty(0)).shape != (shape.vocabulary, shape.hidden):
+        raise TrainingError(f"{weights_file(directory)} has no {_WORDS} of the shape that {path.name} gives")
+    settings = read_json(directory / "tokenizer_config.json", required=False)
+    lower_case, strip_accents = bool(settings.get("do_lower_case", True)), settings.get("strip_accents")
+    return Start(
+        architecture=shape,
+        vocabulary=vocabulary_in(directory / "vocab.txt", shape),
+        lower_case=lower_case,
+        strip_accents=lower_case if strip_accents is None else bool(strip_accents),
+        tags=_tags(directory),
+        tensors=tensors,
+    )
+
+
+def _named(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Name tensors as RaNER does: a bare BERT's lack the first `encoder.`, or have `bert.` there."""
+    if any(name.startswith("encoder.embeddings.") for name in tensors):
+        return {name: value for name, value in tensors.items() if name.startswith(("encoder.", "linear.", "crf."))}
+    plain = {name.removeprefix("bert."): value for name, value in tensors.items()}
+    return {f"encoder.{name}": value for name, value in plain.items() if name.startswith(("embeddings.", "encoder."))}
+
+
+def _tags(directory: Path) -> tuple[str, ...]:
+    try:
+        return read_small_files(directory)[2].tags
+    except CheckpointError:
+        return ()  # a bare encoder names no tags
+
+
+def _transitions(tags: tuple[str, ...], impossible_score: float) -> dict[str, FloatArray]:
+    """Return transitions of 0, and of `impossible_score` for what BIOES does not have."""
+    shapes = {"start_transitions": (len(tags),), "end_transitions": (len(tags),), "transitions": (len(tags),) * 2}
+    return {
+        f"crf.{name}": np.where(impossible(f"crf.{name}", tags), impossible_score, np.zeros(shape)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
