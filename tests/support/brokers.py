@@ -33,7 +33,8 @@ class Broker:
         full = f"{name}-{self.prefix}"
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         if self.real:
-            properties = {name.replace("_", "."): value for name, value in config.items()}
+            # Some tests' records are from long ago; retention would remove them half a minute after the broker's start.
+            properties = {"retention.ms": "-1"} | {name.replace("_", "."): value for name, value in config.items()}
             for future in client.create_topics([NewTopic(full, PARTITIONS, 1, config=properties)]).values():
                 future.result()
         else:
