@@ -6,7 +6,6 @@ One class holds them all; the flags, the environment names, the table in the REA
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +16,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from consumer.errors import SettingsError
-
-PREFIX = "RANER_"
-KAFKA_PREFIX = "RANER_KAFKA_"
-CONFIG_VARIABLE = "RANER_CONFIG"
+from consumer.given import CONFIG_VARIABLE, from_environment, from_file, properties, variable
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 _SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
 _CLASSIC_ONLY = {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
-_RESERVED = {
-    "bootstrap.servers": "RANER_BOOTSTRAP_SERVERS",
-    "group.id": "RANER_GROUP_ID",
-    "group.protocol": "RANER_GROUP_PROTOCOL",
-    "group.instance.id": "RANER_GROUP_INSTANCE_ID",
-    "auto.offset.reset": "RANER_START_FROM",
-    "enable.auto.commit": "nothing: offsets are committed once their outcomes are acknowledged",
-    "enable.auto.offset.store": "nothing: offsets are committed once their outcomes are acknowledged",
-    "enable.idempotence": "nothing: the producer is idempotent",
-    "transactional.id": "RANER_TRANSACTIONAL_ID",
-    "isolation.level": "nothing: only committed records are read",
-}
 
 
 def _size(value: object) -> object:
@@ -158,8 +142,8 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
     """
     path = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     sources = (
-        (f"file {path}", _from_file(path) if path else {}),
-        ("environment", _from_environment(environment)),
+        (f"file {path}", from_file(path, Settings.model_fields) if path else {}),
+        ("environment", from_environment(environment, Settings.model_fields)),
         ("flag", dict(flags)),
     )
     values: dict[str, Any] = {}
@@ -168,7 +152,7 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
     for origin, source in sources:
         for name, value in source.items():
             if name == "kafka":
-                kafka |= _kafka_properties(value, origin)
+                kafka |= properties(value, origin)
             else:
                 values[name], origins[name] = value, origin
     try:
@@ -177,11 +161,6 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
         raise SettingsError("\n".join(_explained(error, origins))) from error
     _check_together(settings)
     return Loaded(settings, origins)
-
-
-def variable(name: str) -> str:
-    """Return the environment variable of a field."""
-    return PREFIX + name.upper()
 
 
 def flag(name: str) -> str:
@@ -241,62 +220,6 @@ def _check_pattern(settings: Settings) -> None:
             f"input_topic {settings.input_topic!r} also matches {' and '.join(caught)}, "
             "and the worker would read what it wrote; narrow it"
         )
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    known = {variable(name): name for name in Settings.model_fields if name != "kafka"}
-    values: dict[str, object] = {}
-    kafka: dict[str, str] = {}
-    unknown = []
-    for key, value in environment.items():
-        if key.startswith(KAFKA_PREFIX):
-            kafka[key.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")] = value
-        elif key in known:
-            if value:  # an empty variable is one that a compose file left open
-                values[known[key]] = value
-        elif key.startswith(PREFIX) and key != CONFIG_VARIABLE:
-            unknown.append(key)
-    if unknown:
-        raise SettingsError(
-            f"unknown in the environment: {', '.join(sorted(unknown))}; "
-            f"known are {', '.join(sorted(known))}, {CONFIG_VARIABLE} and {KAFKA_PREFIX}<PROPERTY>"
-        )
-    return values | ({"kafka": kafka} if kafka else {})
-
-
-def _from_file(path: Path) -> dict[str, object]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
-    if unknown := sorted(set(values) - set(Settings.model_fields)):
-        raise SettingsError(f"unknown in {path}: {', '.join(unknown)}; known are {', '.join(Settings.model_fields)}")
-    return values
-
-
-def _kafka_properties(value: object, origin: str) -> dict[str, str]:
-    if isinstance(value, Mapping):
-        pairs = [(str(name), item) for name, item in _flat(value)]
-    else:
-        texts = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
-        pairs = []
-        for text in texts:
-            name, separator, content = text.partition("=")
-            if not separator:
-                raise SettingsError(f"kafka property {name!r} ({origin}): expected name=value")
-            pairs.append((name.strip(), content))
-    for name, _ in pairs:
-        if instead := _RESERVED.get(name.removeprefix("consumer.").removeprefix("producer.")):
-            raise SettingsError(f"kafka property {name} ({origin}) is not yours to set; use {instead}")
-    return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in pairs}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")  # TOML reads security.protocol as a table in a table
-        else:
-            yield prefix + name, value
 
 
 def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[str]:

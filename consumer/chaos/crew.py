@@ -36,11 +36,25 @@ class Hand:
         """Whether it still runs."""
         return self.process.poll() is None
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Return its log events of a name."""
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """Return its log events of these names, or all."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         events = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        return [event for event in events if event["event"] == name]
+        return [event for event in events if not names or event["event"] in names]
+
+    def strays(self) -> list[str]:
+        """Return the partitions that it committed while they were not its own, by its own account."""
+        owned: set[str] = set()
+        found = []
+        for event in self.events():
+            match event["event"]:
+                case "partitions_assigned":
+                    owned.update(event["partitions"])
+                case "partitions_revoked" | "partitions_lost":
+                    owned.difference_update(event["partitions"])
+                case "offsets_committed":
+                    found += [place for place in event["offsets"] if place not in owned]
+        return found
 
     def metrics(self) -> dict[str, float]:
         """Return its metrics, summed over their labels; none before it listens."""
@@ -68,6 +82,10 @@ class Hand:
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
+
+    def wait_listening(self) -> None:
+        """Wait until it takes signals for what they are: before, an interpreter that is starting just ends."""
+        wait_for(lambda: self.events("http_listening") or not self.alive, "a worker to start")
 
     def wait(self, seconds: float = _PATIENCE_SECONDS) -> int:
         """Return its exit status; raise `ChaosFailed` when it does not end."""
@@ -107,6 +125,11 @@ class Crew:
         for hand in living:
             hand.send(signal.SIGTERM)
         return [hand.wait() for hand in living]
+
+    def rebalances(self) -> int:
+        """Return how often partitions were assigned, revoked and lost, all workers together."""
+        names = ("partitions_assigned", "partitions_revoked", "partitions_lost")
+        return sum(len(hand.events(*names)) for hand in self.hands)
 
     def check(self) -> None:
         """Raise `ChaosFailed` if a worker ended by itself; a kill is no such end."""

@@ -14,9 +14,9 @@ from typing import Any
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
+    KafkaException,
     Message,
     Producer,
     TopicPartition,
@@ -28,10 +28,12 @@ from confluent_kafka.cimpl import NewTopic
 from consumer.chaos.ledger import Account, Arrival, Place, Sent, annotated, audit, dead_letter, digest
 from consumer.demo.feed import messages
 from consumer.errors import ChaosFailed
+from consumer.kafka.positions import answered
 from consumer.kafka.source import headers_of
 
 _BROKER_SECONDS = 30.0
 _SILENCE_SECONDS = 60.0
+_ASK_SECONDS = 5.0
 _READ_SECONDS = 0.2  # a read waits so long for more
 
 
@@ -49,6 +51,9 @@ class Field:
     def __post_init__(self) -> None:
         """Connect."""
         self._admin = AdminClient(dict(self.client))
+        # Not the administrator's question for a group's offsets: it crashes when a broker that has just started answers
+        # that it coordinates no group yet. And not as a reader of committed offsets, which waits for open transactions.
+        self._member = Consumer({**self.client, "group.id": self.group, "isolation.level": "read_uncommitted"})
 
     def make(self, partitions: int, replication: int) -> None:
         """Make the topics."""
@@ -81,12 +86,23 @@ class Field:
         if left := producer.flush(_BROKER_SECONDS):
             raise ChaosFailed(f"{left} messages were not acknowledged within {_BROKER_SECONDS:.0f} s")
 
+    def close(self) -> None:
+        """Disconnect."""
+        self._member.close()
+
     def committed(self) -> dict[int, int]:
-        """Return the committed offset of each partition, 0 where there is none."""
-        request = ConsumerGroupTopicPartitions(self.group)
-        (future,) = self._admin.list_consumer_group_offsets([request]).values()
-        answers = future.result(_BROKER_SECONDS).topic_partitions
-        return {p.partition: max(0, p.offset) for p in answers if p.topic == self.input_topic}
+        """Return the committed offset of each partition that records were sent to, 0 where there is none."""
+        places = [TopicPartition(self.input_topic, number) for number in self.ends()]
+        deadline = time.monotonic() + _SILENCE_SECONDS
+        while places:
+            try:
+                answers = answered(self._member.committed(places, timeout=_ASK_SECONDS))
+                return {p.partition: max(0, p.offset) for p in answers}
+            except KafkaException as error:  # a broker away, a coordinator that is still loading
+                if time.monotonic() > deadline:
+                    raise ChaosFailed(f"no answer for the committed offsets: {error.args[0].str()}") from error
+                time.sleep(0.2)
+        return {}
 
     def ends(self) -> dict[int, int]:
         """Return the end of each partition that records were sent to."""

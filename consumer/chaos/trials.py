@@ -14,6 +14,8 @@ from consumer.chaos.field import Field
 from consumer.chaos.ledger import Account
 from consumer.errors import ChaosFailed
 
+_MOST_WORKERS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -24,6 +26,8 @@ class Result:
     strikes: int
     in_flight: int  # records in flight at the strikes, together
     recoveries: tuple[float, ...] = ()
+    rebalances: int = 0
+    strays: int = 0  # commits of a partition by a worker that did not own it
 
 
 def kill_loop(
@@ -75,8 +79,7 @@ def stop_loop(
             worker, held = _caught(workers, field, random)
             begun = time.monotonic()
             worker.send(signal.SIGTERM)
-            if status := worker.wait():
-                raise ChaosFailed(f"a worker that was asked to stop ended with status {status}\n{worker.tail()}")
+            _check_stopped(worker)
             times.append(time.monotonic() - begun)
             in_flight += held
         workers.start()
@@ -103,6 +106,35 @@ def zombie(field: Field, directory: Path, settings: Mapping[str, str], *, messag
         field.wait_until_done(lambda: None)
         _end(workers, but=frozen)
     return Result("SIGSTOP past the session", field.account(), 1, held, (took,))
+
+
+def churn(
+    field: Field, directory: Path, settings: Mapping[str, str], *, changes: int, every: float, messages: int, seed: int
+) -> Result:
+    """Have a worker join or leave every so many seconds, between one and three of them, while records come."""
+    random = Random(seed)  # noqa: S311 - a trial that can be repeated
+    in_flight = 0
+    with crew(directory, settings) as workers:
+        workers.start()
+        for _ in range(changes):
+            field.send(messages // changes, random, pause=every * changes / messages)
+            living = workers.living()
+            if len(living) == 1 or (len(living) < _MOST_WORKERS and random.random() < 1 / 2):
+                workers.start()
+                continue
+            leaver = random.choice(living)
+            in_flight += leaver.in_flight()
+            _stop(leaver)
+        field.wait_until_done(workers.check)
+        _end(workers)
+        return Result(
+            "a worker joins or leaves",
+            field.account(),
+            changes,
+            in_flight,
+            rebalances=workers.rebalances(),
+            strays=sum(len(hand.strays()) for hand in workers.hands),
+        )
 
 
 def _caught(workers: Crew, field: Field, random: Random) -> tuple[Hand, int]:
@@ -132,10 +164,22 @@ def _recovery(field: Field, struck: float, check: Callable[[], None]) -> float:
 
 def _end(workers: Crew, but: Hand | None = None) -> None:
     living = [hand for hand in workers.living() if hand is not but]
+    for hand in living:
+        hand.wait_listening()
     for hand in workers.living():
         hand.send(signal.SIGTERM)
     for hand in living:
-        if status := hand.wait():
-            raise ChaosFailed(f"a worker that was asked to stop ended with status {status}\n{hand.tail()}")
+        _check_stopped(hand)
     if but:
         but.wait()
+
+
+def _stop(hand: Hand) -> None:
+    hand.wait_listening()
+    hand.send(signal.SIGTERM)
+    _check_stopped(hand)
+
+
+def _check_stopped(hand: Hand) -> None:
+    if status := hand.wait():
+        raise ChaosFailed(f"a worker that was asked to stop ended with status {status}\n{hand.tail()}")

@@ -44,7 +44,7 @@ class Kafka:
         else:
             producer = make_producer(settings, outgoing)
             self.delivery = AtLeastOnceDelivery(self._consumer, producer, settings, metrics, outgoing, waiting)
-        self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery.settle)
+        self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery)
         health.watch(incoming.problem, self.source.problem, outgoing.problem)
 
     def __enter__(self) -> Kafka:

@@ -12,7 +12,8 @@ from consumer.errors import KafkaFailed
 from consumer.kafka.clients import failed
 from consumer.kafka.progress import Progress
 from consumer.kafka.publishing import REFUSALS
-from consumer.kafka.transactions import GroupMovedOn, InDoubt, Transactions
+from consumer.kafka.transactions import Transactions
+from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.records import Outcome, Partition, Receipt, Refusal
 
 _STALE_TRIES = 50

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
@@ -20,6 +18,7 @@ from confluent_kafka import (
 
 from consumer.errors import KafkaFailed
 from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless, is_member
+from consumer.kafka.positions import Positions
 from consumer.metrics import Metrics
 from consumer.records import Headers, Partition, Record
 from consumer.settings import Settings
@@ -28,6 +27,18 @@ _BROKER_SECONDS = 10.0
 _JOIN_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
+
+
+class Leaving(Protocol):
+    """What there is to do before partitions are given up."""
+
+    def settle(self) -> None:
+        """Commit what is acknowledged."""
+        ...
+
+    def tell(self) -> None:
+        """Log what was committed and not told yet, while it is still this worker's to tell."""
+        ...
 
 
 class KafkaSource:
@@ -39,16 +50,16 @@ class KafkaSource:
         settings: Settings,
         metrics: Metrics,
         connection: Connection,
-        settle: Callable[[], None],
+        leaving: Leaving,
     ) -> None:
-        """`settle` commits what is acknowledged; it is called before partitions are given up."""
+        """`leaving` is told before partitions are given up."""
         self._consumer, self._settings, self._metrics = consumer, settings, metrics
-        self._connection, self._settle = connection, settle
+        self._connection, self._leaving = connection, leaving
         # KIP-848 gives and takes partitions one by one, too.
         strategy = consumer_properties(settings).get("partition.assignment.strategy", "cooperative")
         self._cooperative = "cooperative" in strategy
         self._deadline = time.monotonic() + _JOIN_SECONDS if settings.group_protocol == "consumer" else None
-        self._start = OFFSET_BEGINNING if settings.start_from == "earliest" else OFFSET_END
+        self._positions = Positions(consumer, settings.start_from)
         self._batch: list[Record] = []
         self._owned: set[Partition] = set()
         self._lost: set[Partition] = set()
@@ -128,7 +139,7 @@ class KafkaSource:
         self._joined = True
         self._owned |= {_place(partition) for partition in partitions}
         self._tell("assigned", partitions)
-        placed = self._placed(partitions) if partitions else partitions
+        placed = self._positions.of(partitions) if partitions else partitions
         if self._cooperative:
             consumer.incremental_assign(placed)
         else:
@@ -136,40 +147,14 @@ class KafkaSource:
         if self._all_paused:
             consumer.pause(partitions)
 
-    def _placed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Return partitions with the offset to begin at: the committed one, else the start, which is committed now.
-
-        Without that commit a group has no lag, and what scales by lag never starts a worker. All are asked for at
-        once: later, each question would wait behind a fetch.
-        """
-        try:
-            committed = _answered(self._consumer.committed(partitions, timeout=_BROKER_SECONDS))
-            places = [_place(p) for p in committed if p.offset < 0]
-            if not places:
-                return committed
-            fresh = [TopicPartition(*place, self._start_of(place[0])) for place in places]
-            starts = _answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
-            self._consumer.commit(offsets=starts, asynchronous=True)
-        except KafkaException as error:
-            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
-            return partitions  # librdkafka asks again by itself, and `_start_over` deals with what it finds
-        log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
-        return [*(p for p in committed if p.offset >= 0), *starts]
-
-    def _start_of(self, topic: str) -> int:
-        """Return where a partition begins that has no offset: one that was added to its topic, at its beginning."""
-        if self._start == OFFSET_BEGINNING:
-            return OFFSET_BEGINNING
-        numbers = self._consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic].partitions
-        known = self._consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=_BROKER_SECONDS)
-        return OFFSET_BEGINNING if any(p.offset >= 0 for p in _answered(known)) else self._start
-
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._settle()
+        self._leaving.settle()
+        self._leaving.tell()
         self._forget("revoked", partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = False
+        self._leaving.tell()
         self._forget("lost", partitions)
 
     def _forget(self, event: str, partitions: list[TopicPartition]) -> None:
@@ -199,7 +184,7 @@ class KafkaSource:
     def _start_over(self, place: Partition, offset: int | None) -> None:
         """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
-        start = low if self._start == OFFSET_BEGINNING else high
+        start = low if self._settings.start_from == "earliest" else high
         if offset is not None and offset >= 0:
             skipped = max(0, start - offset)
             self._metrics.skipped.labels(place[0], str(place[1])).inc(skipped)
@@ -217,13 +202,6 @@ class KafkaSource:
             self._consumer.assign([*others, partition])
         if self._all_paused or _place(partition) in self._paused:
             self._consumer.pause([partition])
-
-
-def _answered(partitions: list[TopicPartition]) -> list[TopicPartition]:
-    """Return partitions that the broker answered for; raise `KafkaException` if it could not for one of them."""
-    if error := next((p.error for p in partitions if p.error), None):
-        raise KafkaException(error)
-    return partitions
 
 
 def _place(partition: TopicPartition) -> Partition:

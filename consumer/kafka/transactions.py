@@ -11,44 +11,18 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from consumer.errors import KafkaFailed
+from consumer.kafka import verdicts
 from consumer.kafka.clients import failed, patiently
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
+from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Partition
 
-_STALE = {
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError.FENCED_MEMBER_EPOCH,
-    KafkaError.STALE_MEMBER_EPOCH,
-}
-_FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
-_HOPELESS = {
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._AUTHENTICATION,
-}
-_AWAY = {KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT}
-_PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
 _ANSWER_SECONDS = 5.0  # shorter, and librdkafka gives up before it has found a coordinator that moved
 _STUCK_SECONDS = 12.0
 _TRIES = 10  # of a transaction that the broker answers, and neither takes nor refuses
 
 log = logging.getLogger(__name__)
-
-
-class GroupMovedOn(Exception):
-    """The group did not take our offsets: a rebalance that the consumer has not served yet. Nothing shows."""
-
-
-class InDoubt(Exception):
-    """The producer was replaced while a transaction was being committed: the committed offsets tell how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +89,7 @@ class Transactions:
                 self._abort(reason)
                 if refused := self._refused(outcomes, errors, reason):
                     return refused
-                self._judge(reason)
+                self._rest_or_raise(reason)
                 continue
             if self._committed():
                 return []
@@ -134,8 +108,10 @@ class Transactions:
 
     def _telling(self, errors: Collection[KafkaError]) -> KafkaError:
         """Return the error that says most: a fatal one, then a refusal."""
-        worst = max(errors, key=lambda error: (error.fatal(), error.code() in REFUSALS, error.code() not in _PURGED))
-        if worst.code() in _PURGED:
+        worst = max(
+            errors, key=lambda error: (error.fatal(), error.code() in REFUSALS, error.code() not in verdicts.PURGED)
+        )
+        if worst.code() in verdicts.PURGED:
             # Nothing was sent, for a reason that only the transaction knows; it is lost, so that this cannot commit.
             try:
                 self._until_done(self._producer.commit_transaction)
@@ -153,7 +129,7 @@ class Transactions:
             self._abort(reason)
             if reason.fatal():
                 raise InDoubt from error
-            self._judge(reason)
+            self._rest_or_raise(reason)
             return False
         self._metrics.transactions.labels("committed").inc()
         return True
@@ -172,7 +148,7 @@ class Transactions:
 
     def _renew(self, reason: KafkaError) -> None:
         open_for = time.monotonic() - self._begun
-        if reason.code() in _FENCED and open_for < self._identity.timeout_seconds:
+        if reason.code() in verdicts.FENCED and open_for < self._identity.timeout_seconds:
             raise KafkaFailed(
                 f"fenced: another worker took the transactional id {self._identity.name!r}, which has to be this "
                 "one's alone (RANER_TRANSACTIONAL_ID); nothing of what was in flight was committed"
@@ -184,13 +160,13 @@ class Transactions:
         self._producer = self._make()
         self.open()
 
-    def _judge(self, reason: KafkaError) -> None:
-        """Raise for what another attempt does not mend."""
-        if reason.code() in _STALE:
+    def _rest_or_raise(self, reason: KafkaError) -> None:
+        """Wait for a broker that is away; raise for what another attempt does not mend."""
+        if reason.code() in verdicts.STALE:
             raise GroupMovedOn(reason)
-        if reason.code() in _HOPELESS:
+        if reason.code() in verdicts.HOPELESS:
             raise self._publisher.failed(reason)
-        if reason.code() in _AWAY:
+        if reason.code() in verdicts.AWAY:
             self.rest()
 
     def _refused(
@@ -222,7 +198,7 @@ class Transactions:
             self._abort(verdict or KafkaError(KafkaError._NOOP, "a trial"))
             if verdict is None or verdict.code() in REFUSALS:
                 return verdict
-            self._judge(verdict)
+            self._rest_or_raise(verdict)
         return None
 
     def _until_done(self, call: Callable[[float], object], stop: Callable[[], bool] = lambda: False) -> None:

@@ -13,7 +13,7 @@ from brokers import PARTITIONS
 
 from consumer.chaos.crew import crew, wait_for
 from consumer.chaos.field import Field
-from consumer.chaos.trials import kill_loop, stop_loop, zombie
+from consumer.chaos.trials import churn, kill_loop, stop_loop, zombie
 
 pytestmark = pytest.mark.kafka
 
@@ -33,7 +33,8 @@ def field(real):
     topics = (f"{kind}-{name}" for kind in ("in", "out", "dead"))
     made = Field({"bootstrap.servers": real.bootstrap_servers}, *topics, group=f"group-{name}")
     made.make(PARTITIONS, 1)
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -80,6 +81,26 @@ def test_a_stop_in_the_middle_of_a_batch_loses_and_doubles_nothing(field, settin
     print(result)  # noqa: T201 - shown with -s
     held(result, guarantee, doubles=0)
     assert max(result.recoveries) < 25 + 5
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        {},
+        {"kafka_consumer_partition_assignment_strategy": "range"},
+        {"group_protocol": "consumer"},
+    ],
+    ids=["cooperative", "eager", "consumer"],
+)
+def test_workers_that_join_and_leave_lose_nothing_and_commit_what_they_own(field, settings, guarantee, tmp_path, group):
+    if group.get("group_protocol") == "consumer":
+        settings = {name: value for name, value in settings.items() if not name.startswith("kafka_consumer")}
+    changes, messages = (24, 12_000) if FULL else (3, 900)
+    told = settings | group
+    result = churn(field, tmp_path, told, changes=changes, every=5.0, messages=messages, seed=SEED)
+    print(result)  # noqa: T201 - shown with -s
+    assert result.strays == 0
+    held(result, guarantee, doubles=changes * BATCH)
 
 
 def seeded(seed):
@@ -147,3 +168,18 @@ def test_a_worker_frozen_in_an_open_transaction_shows_nothing_of_it(field, setti
 def test_the_ledger_gives_a_mistake_away(field, settings, tmp_path, mutant, number, shows):
     account = killed_at("after_commit", field, settings, tmp_path, mutant, number)
     assert getattr(account, shows) > 0
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once"])
+def test_the_ledger_and_the_log_give_an_ignored_revocation_away(field, settings, tmp_path):
+    slow = {"transaction_seconds": "8", "transaction_records": "100000"}  # something is gathered when another comes
+    field.send(600, seeded(SEED))
+    with crew(tmp_path, settings | slow) as workers:
+        careless = workers.start(stumble("-", "SIGKILL", "ignored_revocation"))
+        wait_for(lambda: careless.in_flight() == 600, "everything to be gathered")
+        other = workers.start()
+        wait_for(lambda: other.events("partitions_assigned"), "the other to own something")
+        field.wait_until_done(workers.check)
+        wait_for(careless.strays, "the commit of what another owns")
+        workers.stop()
+    assert field.account().doubled > 0

@@ -77,7 +77,7 @@ def made_on_kafka(broker, records, closing, guarantee="at-least-once"):
         delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, lambda: None)
     delivery.open(lambda: False)
     return Ports(
-        KafkaSource(consumer, settings, metrics, connection, delivery.settle),
+        KafkaSource(consumer, settings, metrics, connection, delivery),
         delivery,
         committed=lambda: committed(told["bootstrap_servers"], settings.group_id, settings.input_topic),
         published=published,

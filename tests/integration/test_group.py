@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from brokers import Broker, running_kafka
+from brokers import PARTITIONS, Broker, running_kafka
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 from topics import produce, read
 from worker_process import wait_for, worker_process
 
@@ -85,3 +85,25 @@ def test_a_partition_that_is_added_is_read_from_its_beginning_even_where_a_group
         produce(real.bootstrap_servers, topic, texts(10, partition=4))
         assert ids(read(real.bootstrap_servers, [settings["output_topic"]], 10)) == list(range(10))
         assert worker.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("delivery", "group_protocol"),
+    [("at-least-once", "classic"), ("exactly-once", "classic"), ("at-least-once", "consumer")],
+)
+def test_a_topic_that_is_deleted_and_made_again_is_read_from_its_beginning(real, tmp_path, delivery, group_protocol):
+    settings = real.settings(delivery=delivery, group_protocol=group_protocol, **SOON)
+    topic, output = settings["input_topic"], settings["output_topic"]
+    produce(real.bootstrap_servers, topic, texts(40, partition=1))
+    with worker_process(tmp_path, **settings) as worker:
+        assert ids(read(real.bootstrap_servers, [output], 40)) == list(range(40))
+        admin = AdminClient({"bootstrap.servers": real.bootstrap_servers})
+        for future in admin.delete_topics([topic]).values():
+            future.result()
+        wait_for(lambda: worker.metric("raner_assigned_partitions") == 0, "the worker to notice", worker)
+        for future in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
+            future.result()
+        produce(real.bootstrap_servers, topic, texts(60, partition=1))
+        out = read(real.bootstrap_servers, [output], 100, more_seconds=2)
+        assert worker.stop() == 0
+    assert ids(out) == sorted([*range(40), *range(60)])

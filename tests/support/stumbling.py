@@ -95,9 +95,16 @@ def offsets_outside() -> None:
     Transactions.attempt = apart  # type: ignore[method-assign]
 
 
+def ignored_revocation() -> None:
+    """Keep what was taken of revoked partitions, and commit it whoever owns them now."""
+    KafkaSource._on_revoke = lambda *_: None  # type: ignore[method-assign,assignment]
+    ExactlyOnceDelivery._ready = lambda self: list(self._pending)  # type: ignore[method-assign]
+
+
 MUTANTS = {
     "commit_before_produce": commit_before_produce,
     "commit_without_reports": commit_without_reports,
+    "ignored_revocation": ignored_revocation,
     "offsets_outside": offsets_outside,
 }
 
