@@ -19,6 +19,8 @@ from consumer.errors import RanerError, SettingsError
 from consumer.health import Health, Shutdown
 from consumer.kafka.both import Kafka
 from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes
+from consumer.letters import Letters
+from consumer.limit import DeadLetterLimit, Rule
 from consumer.metrics import Metrics
 from consumer.processor import Processor, Wire
 from consumer.settings import Settings
@@ -164,9 +166,15 @@ def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Process
             version(DISTRIBUTION),
             max_message_bytes(settings),
         ),
+        build_letters(settings),
         metrics,
         time.monotonic,
     )
+
+
+def build_letters(settings: Settings) -> Letters:
+    """Put together what writes dead letters."""
+    return Letters(settings.dead_letter_headers, settings.group_id)
 
 
 def build_worker(
@@ -179,6 +187,10 @@ def build_worker(
         kafka.delivery,
         build_processor(settings, core, metrics),
         limits=Limits(settings.long_chars, settings.backlog),
+        letters=build_letters(settings),
+        dead_letter_limit=DeadLetterLimit(
+            Rule(settings.dead_letter_consecutive, settings.dead_letter_ratio, settings.dead_letter_window)
+        ),
         watch=memory.Watch(core.plan.cap, metrics, shrink, time.monotonic, memory.resident),
         health=health,
         shutdown=shutdown,

@@ -45,6 +45,12 @@ class DrainExpired(RanerError):
     exit_status = 4
 
 
+class DeadLetterLimitReached(RanerError):
+    """So many records became dead letters that the code is to blame; the batch was neither published nor committed."""
+
+    exit_status = 5
+
+
 class KafkaFailed(RanerError):
     """Kafka reported what this process cannot mend: a missing right, a missing topic, a fatal client error."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from consumer.errors import Reason
 from consumer.records import Outcome, Partition, Receipt, Record, Refusal
@@ -16,6 +16,7 @@ class InMemorySource:
         self._batch_records = batch_records
         self._paused: set[Partition | None] = set()
         self._lost: set[Partition] = set()
+        self.notes: dict[Partition, str] = {}
         self.pauses: list[Partition | None] = []
         self.fetches = 0
 
@@ -44,6 +45,11 @@ class InMemorySource:
         lost, self._lost = self._lost, set()
         return lost
 
+    def take_notes(self) -> Mapping[Partition, str]:
+        """See `Source`."""
+        notes, self.notes = self.notes, {}
+        return notes
+
     def pause(self, partition: Partition | None) -> None:
         """See `Source`."""
         self.pauses.append(partition)
@@ -67,6 +73,7 @@ class InMemoryDelivery:
         self._held: dict[Partition, int] = {}
         self.published: list[Outcome] = []
         self.committed: dict[Partition, int] = {}
+        self.notes: dict[Partition, str] = {}
 
     def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
         """See `Delivery`."""
@@ -77,6 +84,7 @@ class InMemoryDelivery:
         for outcome in outcomes:
             place = outcome.record.place
             self._held[place] = max(self._held.get(place, 0), outcome.record.offset + 1)
+            self.notes[place] = outcome.note or self.notes.get(place, "")
         for place in [place for place in self._held if place not in blocked]:
             self.committed[place] = self._held.pop(place)
         return Receipt(published, refused)

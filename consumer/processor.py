@@ -9,6 +9,7 @@ from typing import Protocol
 from consumer import codec
 from consumer.codec import Format, Message, Rejected
 from consumer.errors import Reason
+from consumer.letters import Letters
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Record
 from nlp.types import Found, Span, Window
@@ -46,12 +47,13 @@ class Processor:
         annotator: Annotator,
         format: Format,
         wire: Wire,
+        letters: Letters,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         """`clock` counts seconds from any origin."""
         self._annotator, self._format, self._wire = annotator, format, wire
-        self._metrics, self._clock = metrics, clock
+        self._letters, self._metrics, self._clock = letters, metrics, clock
 
     def decode(self, record: Record) -> Message | Outcome:
         """Return the message to work on, or the outcome where there is nothing to annotate."""
@@ -60,7 +62,7 @@ class Processor:
         with self._metrics.stage("decode"):
             decoded = codec.decode(record, self._format)
         if isinstance(decoded, Rejected):
-            return codec.dead_letter(record, decoded.reason, "decode", decoded.error)
+            return self._letters.write(record, decoded.reason, "decode", decoded.error)
         return decoded
 
     def annotate(self, messages: Sequence[Message]) -> Iterator[Outcome | None]:
@@ -95,7 +97,7 @@ class Processor:
         self._metrics.characters.inc(message.chars)
         if self._is_hopeless(spans):
             error = f"its entities alone take more than {self._wire.max_output_bytes:,} bytes (message.max.bytes)"
-            return codec.dead_letter(message.record, Reason.OUTPUT_TOO_LARGE, "encode", error)
+            return self._letters.write(message.record, Reason.OUTPUT_TOO_LARGE, "encode", error)
         windows = sum(len(self._annotator.windows(0, text)) for text in message.texts.values())
         processing = Processing(windows=windows, milliseconds=milliseconds, worker_version=self._wire.worker_version)
         by_field = len(self._format.fields) > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,7 @@ class Outcome:
     headers: Headers
     reason: Reason | None = None
     shortened: bool = False  # a dead letter whose value was replaced by its length and digest
+    note: str = ""  # to commit along with its offset, and with later ones until the next note
     entities: tuple[str, ...] = ()  # the types found, for the metrics
 
 
@@ -80,6 +81,10 @@ class Source(Protocol):
 
     def take_lost(self) -> Collection[Partition]:
         """Return the partitions lost since the last call: nothing of theirs may be delivered any more."""
+        ...
+
+    def take_notes(self) -> Mapping[Partition, str]:
+        """Return the notes committed along with the offsets of partitions that were assigned since the last call."""
         ...
 
     def pause(self, partition: Partition | None) -> None:

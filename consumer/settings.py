@@ -5,40 +5,23 @@ One class holds them all; the flags, the environment names, the table in the REA
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from consumer.errors import SettingsError
-from consumer.given import CONFIG_VARIABLE, from_environment, from_file, properties, variable
+from consumer.given import CONFIG_VARIABLE, Dialects, Names, Size, from_environment, from_file, properties, variable
 
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 _SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
 _CLASSIC_ONLY = {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
-
-
-def _size(value: object) -> object:
-    """Read `200MiB`, `1 GB` or a number of bytes."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", value, re.IGNORECASE)
-        if not match:
-            raise ValueError(f"{value!r} is no size; expected bytes, or a number with KiB, MiB, GiB, KB, MB or GB")
-        return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
-    return value
-
-
-def _names(value: object) -> object:
-    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-Size = Annotated[int, BeforeValidator(_size)]
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
 
 
 def _setting(default: Any = PydanticUndefined, *, unit: str = "", help: str, **rules: Any) -> Any:
@@ -59,6 +42,18 @@ class Settings(BaseModel):
         default_factory=lambda values: f"{values.get('output_topic')}.dead-letters",
         min_length=1,
         help="topic for records that cannot be processed; by default the output topic's name and `.dead-letters`",
+    )
+    dead_letter_headers: Dialects = _setting(
+        (), unit="names", help="headers that dead letters have besides our own: `connect`, `spring`, or both"
+    )
+    dead_letter_consecutive: int = _setting(
+        0, ge=0, le=10_000, unit="records", help="dead letters in a row, in a partition, that stop it; 0 for no limit"
+    )
+    dead_letter_ratio: float = _setting(
+        0.0, ge=0, le=1, unit="share", help="share of dead letters, in a partition, that stops it; 0 for no limit"
+    )
+    dead_letter_window: int = _setting(
+        100, ge=1, le=10_000, unit="records", help="last records of a partition that the share is taken of"
     )
     group_id: str = _setting("raner-stream", min_length=1, help="consumer group; workers of one group share the work")
     group_protocol: Literal["classic", "consumer"] = _setting(
@@ -161,6 +156,12 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
         raise SettingsError("\n".join(_explained(error, origins))) from error
     _check_together(settings)
     return Loaded(settings, origins)
+
+
+def told(arguments: argparse.Namespace) -> Loaded:
+    """Return the settings that a command line, this process's environment and a file tell together."""
+    flags = {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
+    return load(flags, os.environ, arguments.config)
 
 
 def flag(name: str) -> str:

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from consumer import codec
 from consumer.backlog import Backlog
 from consumer.codec import Message
 from consumer.errors import DeadLetterRefused
 from consumer.health import Health, Shutdown
+from consumer.letters import Letters, shortened
+from consumer.limit import DeadLetterLimit
 from consumer.memory import Watch
 from consumer.metrics import Metrics
 from consumer.processor import Processor
@@ -47,6 +48,8 @@ class Worker:
         processor: Processor,
         *,
         limits: Limits,
+        letters: Letters,
+        dead_letter_limit: DeadLetterLimit,
         watch: Watch,
         health: Health,
         shutdown: Shutdown,
@@ -57,6 +60,7 @@ class Worker:
         """`clock` counts seconds from any origin, `now` those since 1970."""
         self._source, self._delivery, self._processor = source, delivery, processor
         self._limits, self._watch, self._health, self._shutdown = limits, watch, health, shutdown
+        self._letters, self._dead_letter_limit = letters, dead_letter_limit
         self._metrics, self._clock, self._now = metrics, clock, now
         self.backlog = Backlog()
         self._job: Job | None = None
@@ -174,6 +178,8 @@ class Worker:
     def _forget_lost(self) -> None:
         lost = self._source.take_lost()
         self._delivery.forget(lost)
+        self._dead_letter_limit.forget(lost)
+        self._dead_letter_limit.restore(self._source.take_notes())
         self.backlog.drop(lost)
         if self._job and self._job.place in lost:
             self._job = None  # its new owner works it from the start; nothing of it was published
@@ -183,13 +189,14 @@ class Worker:
             self._end(self._delivery.deliver(()))
             return
         with self._metrics.stage("deliver"):
-            self._end(self._delivery.deliver(outcomes))
+            self._end(self._delivery.deliver(self._dead_letter_limit.passed(outcomes)))
 
     def _end(self, receipt: Receipt) -> None:
         """Count what is durable and send what was refused to the dead letters; each record has at most three tries."""
         self._count(receipt.published)
         while receipt.refused:
-            receipt = self._delivery.deliver([_mended(refusal) for refusal in receipt.refused])
+            mended = [_mended(refusal, self._letters) for refusal in receipt.refused]
+            receipt = self._delivery.deliver(self._dead_letter_limit.passed(mended))
             self._count(receipt.published)
 
     def _count(self, outcomes: Sequence[Outcome]) -> None:
@@ -204,7 +211,7 @@ class Worker:
                 self._metrics.latency.observe(max(0.0, self._now() - outcome.record.timestamp / 1000))
 
 
-def _mended(refusal: Refusal) -> Outcome:
+def _mended(refusal: Refusal, letters: Letters) -> Outcome:
     """Return what to try after a refusal: the dead letter, then the dead letter cut down."""
     outcome = refusal.outcome
     log.warning(
@@ -217,9 +224,9 @@ def _mended(refusal: Refusal) -> Outcome:
         },
     )
     if outcome.reason is None:
-        return codec.dead_letter(outcome.record, refusal.reason, "deliver", refusal.error)
+        return letters.write(outcome.record, refusal.reason, "deliver", refusal.error)
     if not outcome.shortened:
-        return codec.shortened(outcome)
+        return shortened(outcome)
     record = outcome.record
     raise DeadLetterRefused(
         f"the broker took neither {record.topic}[{record.partition}] offset {record.offset} nor its dead letter, "

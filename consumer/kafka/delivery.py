@@ -45,6 +45,7 @@ class AtLeastOnceDelivery:
         self._publisher = Publisher(settings, waiting)
         self._progress = Progress(consumer, metrics, connection)
         self._done: dict[Partition, int] = {}  # acknowledged, not committed yet: the offset to commit
+        self._notes: dict[Partition, str] = {}  # to commit along
         self._blocked: set[Partition] = set()  # where a refused outcome waits for its dead letter
 
     def open(self, _: Callable[[], bool]) -> None:
@@ -61,6 +62,7 @@ class AtLeastOnceDelivery:
         for outcome in outcomes:
             place = outcome.record.place
             self._done[place] = max(self._done.get(place, 0), outcome.record.offset + 1)
+            self._notes[place] = outcome.note or self._notes.get(place, "")
         self._blocked = {refusal.outcome.record.place for refusal in refusals}
         self._settle(self._waiting)
         refused = {id(refusal.outcome) for refusal in refusals}
@@ -74,6 +76,7 @@ class AtLeastOnceDelivery:
         """See `Delivery`."""
         for place in partitions:
             self._done.pop(place, None)
+            self._notes.pop(place, None)
 
     def settle(self) -> None:
         """Commit what is acknowledged before partitions are given up, unless the broker keeps the group waiting."""
@@ -101,7 +104,8 @@ class AtLeastOnceDelivery:
         offsets = {place: offset for place, offset in self._done.items() if place not in self._blocked}
         if not offsets:
             return
-        if problem := self._commit([TopicPartition(*place, offset) for place, offset in offsets.items()], waiting):
+        places = [TopicPartition(*place, offset, self._notes[place]) for place, offset in offsets.items()]
+        if problem := self._commit(places, waiting):
             if problem.fatal():
                 raise failed(problem, "committing")
             # What is still ours is committed with the next batch, or when it is given up.

@@ -42,6 +42,7 @@ class ExactlyOnceDelivery:
         self._pending: list[Outcome] = []
         self._since = 0.0  # when the first of them was taken
         self._urgent = False  # a transaction was aborted, and what is left of it has waited enough
+        self._notes: dict[Partition, str] = {}  # to commit along with offsets
         self._awaited: dict[Partition, set[int]] = {}  # offsets refused, whose dead letters are still to come
         self._unreported = Receipt()  # of a transaction that a rebalance made
         self._stale = 0
@@ -71,6 +72,7 @@ class ExactlyOnceDelivery:
         self._unreported = Receipt(self._unreported.published, refused)
         for place in partitions:
             self._awaited.pop(place, None)
+            self._notes.pop(place, None)
 
     def settle(self) -> None:
         """Commit what is gathered before partitions are given up; what cannot be is dropped with them."""
@@ -127,7 +129,9 @@ class ExactlyOnceDelivery:
     def _commit(self, ready: Sequence[Outcome]) -> list[Refusal]:
         """Commit one transaction and take its outcomes off; or take off what is refused, and return that."""
         offsets = {outcome.record.place: outcome.record.offset + 1 for outcome in ready}  # the last one counts
-        failures = self._transactions.attempt(ready, offsets, self._group())
+        self._notes |= {outcome.record.place: outcome.note for outcome in ready if outcome.note}
+        places = [TopicPartition(*place, offset, self._notes.get(place, "")) for place, offset in offsets.items()]
+        failures = self._transactions.attempt(ready, places, self._group())
         done = [outcome for outcome, _ in failures] if failures else ready
         self._drop(done)
         self._stale = 0

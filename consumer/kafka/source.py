@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import (
@@ -64,6 +64,7 @@ class KafkaSource:
         self._owned: set[Partition] = set()
         self._lost: set[Partition] = set()
         self._paused: set[Partition] = set()
+        self._notes: dict[Partition, str] = {}
         self._all_paused = False
         self._joined = False
         consumer.subscribe(
@@ -80,7 +81,7 @@ class KafkaSource:
             if error := message.error():
                 self._mend(message, error)
             else:
-                record = _record(message)
+                record = record_of(message)
                 self._batch.append(record)
                 size += record.size
             if len(self._batch) >= self._settings.batch_records or size >= self._settings.batch_bytes:
@@ -95,6 +96,11 @@ class KafkaSource:
         """See `Source`."""
         lost, self._lost = self._lost, set()
         return lost
+
+    def take_notes(self) -> Mapping[Partition, str]:
+        """See `Source`."""
+        notes, self._notes = self._notes, {}
+        return notes
 
     def pause(self, partition: Partition | None) -> None:
         """See `Source`."""
@@ -140,6 +146,7 @@ class KafkaSource:
         self._owned |= {_place(partition) for partition in partitions}
         self._tell("assigned", partitions)
         placed = self._positions.of(partitions) if partitions else partitions
+        self._notes |= {_place(partition): partition.metadata or "" for partition in placed}
         if self._cooperative:
             consumer.incremental_assign(placed)
         else:
@@ -215,7 +222,8 @@ def _place_of(message: Message) -> Partition:
     return topic, partition
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """Return a message that is no error as a record."""
     kind, timestamp = message.timestamp()
     topic, partition = _place_of(message)
     offset = message.offset()

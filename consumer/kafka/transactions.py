@@ -16,7 +16,7 @@ from consumer.kafka.clients import failed, patiently
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
 from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.metrics import Metrics
-from consumer.records import Outcome, Partition
+from consumer.records import Outcome
 
 _ANSWER_SECONDS = 5.0  # shorter, and librdkafka gives up before it has found a coordinator that moved
 _STUCK_SECONDS = 12.0
@@ -71,19 +71,18 @@ class Transactions:
         self._waiting()
 
     def attempt(
-        self, outcomes: Sequence[Outcome], offsets: Mapping[Partition, int], group: object
+        self, outcomes: Sequence[Outcome], offsets: list[TopicPartition], group: object
     ) -> list[tuple[Outcome, KafkaError]]:
         """Commit outcomes and offsets as one, or nothing: then return what the broker refuses by itself.
 
         `group` is the consumer's group metadata. Raises `GroupMovedOn`, `InDoubt`, and `KafkaFailed` for what waiting
         does not mend.
         """
-        places = [TopicPartition(*place, offset) for place, offset in offsets.items()]
         for _ in range(_TRIES):
             errors: dict[int, KafkaError] = {}
             try:
                 self._publish(outcomes, errors)
-                self._until_done(partial(self._producer.send_offsets_to_transaction, places, group))
+                self._until_done(partial(self._producer.send_offsets_to_transaction, offsets, group))
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
                 self._abort(reason)

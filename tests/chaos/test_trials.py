@@ -100,6 +100,7 @@ def test_workers_that_join_and_leave_lose_nothing_and_commit_what_they_own(field
     result = churn(field, tmp_path, told, changes=changes, every=5.0, messages=messages, seed=SEED)
     print(result)  # noqa: T201 - shown with -s
     assert result.strays == 0
+    assert result.rebalances >= changes
     held(result, guarantee, doubles=changes * BATCH)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from topics import committed, produce, read
 
-from consumer.codec import dead_letter, shortened
 from consumer.errors import Reason
 from consumer.inmemory import InMemoryDelivery, InMemorySource
 from consumer.kafka.both import exactly_once
 from consumer.kafka.clients import Connection, make_consumer, make_producer
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.source import KafkaSource
+from consumer.letters import Letters, shortened
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Record
 from consumer.settings import load
@@ -148,7 +148,7 @@ def test_nothing_is_committed_past_a_refused_outcome_until_its_dead_letter_is_de
     assert (refusal.outcome.record, refusal.reason) == (victim, Reason.OUTPUT_TOO_LARGE)
     assert [ports.committed()[n] for n in (0, 2, 3)] == [3, 3, 3]
     assert ports.committed()[1] < 3
-    letter = dead_letter(victim, refusal.reason, "deliver", refusal.error)
+    letter = Letters().write(victim, refusal.reason, "deliver", refusal.error)
     assert letter in ports.delivery.deliver([letter]).published
     assert not ports.delivery.pending
     assert ports.committed() == [3, 3, 3, 3]
@@ -167,7 +167,7 @@ def test_of_a_lost_partition_nothing_more_is_committed(ports):
 
 def test_a_dead_letter_that_is_refused_can_be_delivered_cut_down(ports):
     record = fetched(ports)[0]
-    letter = dead_letter(record, Reason.NOT_JSON, "decode", "no JSON")
+    letter = Letters().write(record, Reason.NOT_JSON, "decode", "no JSON")
     huge = Outcome(record, TOO_LARGE, letter.headers, letter.reason)
     assert [r.outcome for r in ports.delivery.deliver([huge]).refused] == [huge]
     assert ports.delivery.deliver([shortened(letter)]).published == [shortened(letter)]

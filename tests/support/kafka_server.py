@@ -30,6 +30,11 @@ _PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # A member of the new protocol is missed, and told of others, as soon as one of the old.
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "3000",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "500",
     # After a kill -9 the old registration must lapse before the new one is taken.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",

@@ -86,9 +86,9 @@ def offsets_outside() -> None:
         made(self, consumer, *rest)
 
     def apart(self: Any, outcomes: Any, offsets: Any, group: Any) -> Any:
-        failures = attempt(self, outcomes, {}, group)
+        failures = attempt(self, outcomes, [], group)
         if not failures:
-            consumers[-1].commit(offsets=[TopicPartition(*p, o) for p, o in offsets.items()], asynchronous=False)
+            consumers[-1].commit(offsets=offsets, asynchronous=False)
         return failures
 
     ExactlyOnceDelivery.__init__ = noted  # type: ignore[method-assign]
@@ -97,7 +97,7 @@ def offsets_outside() -> None:
 
 def ignored_revocation() -> None:
     """Keep what was taken of revoked partitions, and commit it whoever owns them now."""
-    KafkaSource._on_revoke = lambda *_: None  # type: ignore[method-assign,assignment]
+    KafkaSource._on_revoke = lambda self, _, partitions: self._tell("revoked", partitions)  # type: ignore[method-assign]
     ExactlyOnceDelivery._ready = lambda self: list(self._pending)  # type: ignore[method-assign]
 
 

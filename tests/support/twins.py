@@ -8,6 +8,8 @@ from typing import Any
 from consumer.codec import Format
 from consumer.health import Health, Shutdown
 from consumer.inmemory import InMemoryDelivery, InMemorySource
+from consumer.letters import Letters
+from consumer.limit import DeadLetterLimit, Rule
 from consumer.memory import Watch
 from consumer.metrics import Metrics
 from consumer.processor import Processor, Wire
@@ -66,12 +68,14 @@ class Bench:
         self.annotator = StepAnnotator(self.clock)
         self.resident = 0
         wire = Wire(Model(name="m", revision="r", digest="d"), "0", options.get("max_output_bytes", 1_000_000))
-        processor = Processor(self.annotator, Format((), 10_000), wire, self.metrics, self.clock)
+        processor = Processor(self.annotator, Format((), 10_000), wire, Letters(), self.metrics, self.clock)
         self.worker = Worker(
             self.source,
             self.delivery,
             processor,
             limits=Limits(options.get("long_chars", 100), options.get("backlog_bytes", 10_000)),
+            letters=Letters(),
+            dead_letter_limit=DeadLetterLimit(options.get("rule", Rule())),
             watch=Watch(options.get("cap", 0), self.metrics, lambda: None, self.clock, lambda: self.resident),
             health=self.health,
             shutdown=self.shutdown,
