@@ -19,6 +19,7 @@ from consumer.errors import RanerError, SettingsError
 from consumer.health import Health, Shutdown
 from consumer.kafka.both import Kafka
 from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes
+from consumer.large import Large
 from consumer.letters import Letters
 from consumer.limit import DeadLetterLimit, Rule
 from consumer.metrics import Metrics
@@ -164,12 +165,17 @@ def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Process
         Wire(
             Model(name=manifest.name, revision=manifest.revision, digest=manifest.digest),
             version(DISTRIBUTION),
-            max_message_bytes(settings),
+            build_large(settings),
         ),
         build_letters(settings),
         metrics,
         time.monotonic,
     )
+
+
+def build_large(settings: Settings) -> Large:
+    """Put together what makes large messages fit."""
+    return Large(settings.large_output, max_message_bytes(settings))
 
 
 def build_letters(settings: Settings) -> Letters:
@@ -188,6 +194,7 @@ def build_worker(
         build_processor(settings, core, metrics),
         limits=Limits(settings.long_chars, settings.backlog),
         letters=build_letters(settings),
+        large=build_large(settings),
         dead_letter_limit=DeadLetterLimit(
             Rule(settings.dead_letter_consecutive, settings.dead_letter_ratio, settings.dead_letter_window)
         ),

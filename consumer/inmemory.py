@@ -99,7 +99,7 @@ class InMemoryDelivery:
             self._held.pop(place, None)
 
     def _refusal(self, outcome: Outcome) -> Refusal | None:
-        if len(outcome.value or b"") > self._max_bytes:
+        if max(len(value or b"") for value in outcome.values) > self._max_bytes:
             return Refusal(outcome, Reason.OUTPUT_TOO_LARGE, "the message is too large")
         if outcome.reason is None and outcome.record.offset in self._refuses:
             return Refusal(outcome, Reason.OUTPUT_REFUSED, "refused by the test")

@@ -9,6 +9,7 @@ from typing import Protocol
 from consumer import codec
 from consumer.codec import Format, Message, Rejected
 from consumer.errors import Reason
+from consumer.large import Large
 from consumer.letters import Letters
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Record
@@ -32,11 +33,11 @@ class Annotator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What goes into every outcome, and the most bytes that one may have."""
+    """What goes into every outcome, and what becomes of a large one."""
 
     model: Model
     worker_version: str
-    max_output_bytes: int
+    large: Large
 
 
 class Processor:
@@ -91,14 +92,14 @@ class Processor:
             return next(steps, None)
 
     def _is_hopeless(self, spans: Sequence[Sequence[Span]]) -> bool:
-        return sum(map(len, spans)) * LEAST_ENTITY_BYTES > self._wire.max_output_bytes
+        return sum(map(len, spans)) * LEAST_ENTITY_BYTES > self._wire.large.entity_bytes
 
     def _encode(self, message: Message, spans: Sequence[Sequence[Span]], milliseconds: float) -> Outcome:
         self._metrics.characters.inc(message.chars)
         if self._is_hopeless(spans):
-            error = f"its entities alone take more than {self._wire.max_output_bytes:,} bytes (message.max.bytes)"
+            error = f"its entities alone take more than {self._wire.large.entity_bytes:,} bytes (message.max.bytes)"
             return self._letters.write(message.record, Reason.OUTPUT_TOO_LARGE, "encode", error)
         windows = sum(len(self._annotator.windows(0, text)) for text in message.texts.values())
         processing = Processing(windows=windows, milliseconds=milliseconds, worker_version=self._wire.worker_version)
         by_field = len(self._format.fields) > 1
-        return codec.encode(message, spans, self._wire.model, processing, by_field=by_field)
+        return self._wire.large.fitted(codec.encode(message, spans, self._wire.model, processing, by_field=by_field))

@@ -47,9 +47,20 @@ class Outcome:
     value: bytes | None
     headers: Headers
     reason: Reason | None = None
+    parts: tuple[bytes, ...] = ()  # what is published behind the value, of the same record
     shortened: bool = False  # a dead letter whose value was replaced by its length and digest
     note: str = ""  # to commit along with its offset, and with later ones until the next note
     entities: tuple[str, ...] = ()  # the types found, for the metrics
+
+    @property
+    def values(self) -> tuple[bytes | None, ...]:
+        """All that is published of it, in order."""
+        return (self.value, *self.parts)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its values."""
+        return sum(len(value or b"") for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,11 @@ class Settings(BaseModel):
     text_fields: Names = _setting(
         ("text",), unit="names", min_length=1, help="fields to annotate, comma-separated; `a.b` reaches into an object"
     )
+    large_output: Literal["split", "omit-text", "dead-letter"] = _setting(
+        "split",
+        help="what becomes of a message over the broker's limit: without its text, and split if that is not enough; "
+        "only without its text; or a dead letter at once",
+    )
     max_chars: int = _setting(1_000_000, ge=1, unit="characters", help="longest text; a longer one is a dead letter")
     long_chars: int = _setting(
         4_000, ge=1, unit="characters", help="from here on a text is worked on between the others"
@@ -204,6 +209,12 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.input_topic.startswith("^"):
         _check_pattern(settings)
+    largest = kafka_properties(settings, "producer").get("message.max.bytes", "0")
+    if largest.isdecimal() and int(largest) > settings.send_queue:
+        raise SettingsError(
+            f"message.max.bytes {largest} with send_queue {settings.send_queue}: a message that large would wait for "
+            "ever; raise RANER_SEND_QUEUE"
+        )
     if settings.group_protocol == "consumer" and (given := _CLASSIC_ONLY & set(kafka_properties(settings, "consumer"))):
         raise SettingsError(
             f"kafka property {', '.join(sorted(given))} is not the worker's to set with group_protocol consumer: the "

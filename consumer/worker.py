@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from consumer.backlog import Backlog
 from consumer.codec import Message
-from consumer.errors import DeadLetterRefused
+from consumer.errors import DeadLetterRefused, Reason
 from consumer.health import Health, Shutdown
+from consumer.large import Large
 from consumer.letters import Letters, shortened
 from consumer.limit import DeadLetterLimit
 from consumer.memory import Watch
@@ -49,6 +50,7 @@ class Worker:
         *,
         limits: Limits,
         letters: Letters,
+        large: Large,
         dead_letter_limit: DeadLetterLimit,
         watch: Watch,
         health: Health,
@@ -60,7 +62,7 @@ class Worker:
         """`clock` counts seconds from any origin, `now` those since 1970."""
         self._source, self._delivery, self._processor = source, delivery, processor
         self._limits, self._watch, self._health, self._shutdown = limits, watch, health, shutdown
-        self._letters, self._dead_letter_limit = letters, dead_letter_limit
+        self._letters, self._large, self._dead_letter_limit = letters, large, dead_letter_limit
         self._metrics, self._clock, self._now = metrics, clock, now
         self.backlog = Backlog()
         self._job: Job | None = None
@@ -192,10 +194,10 @@ class Worker:
             self._end(self._delivery.deliver(self._dead_letter_limit.passed(outcomes)))
 
     def _end(self, receipt: Receipt) -> None:
-        """Count what is durable and send what was refused to the dead letters; each record has at most three tries."""
+        """Count what is durable and find what was refused another form, smaller each time, to the dead letters."""
         self._count(receipt.published)
         while receipt.refused:
-            mended = [_mended(refusal, self._letters) for refusal in receipt.refused]
+            mended = [_mended(refusal, self._letters, self._large) for refusal in receipt.refused]
             receipt = self._delivery.deliver(self._dead_letter_limit.passed(mended))
             self._count(receipt.published)
 
@@ -211,8 +213,8 @@ class Worker:
                 self._metrics.latency.observe(max(0.0, self._now() - outcome.record.timestamp / 1000))
 
 
-def _mended(refusal: Refusal, letters: Letters) -> Outcome:
-    """Return what to try after a refusal: the dead letter, then the dead letter cut down."""
+def _mended(refusal: Refusal, letters: Letters, large: Large) -> Outcome:
+    """Return what to try after a refusal: smaller forms if there are, the dead letter, the dead letter cut down."""
     outcome = refusal.outcome
     log.warning(
         "outcome_refused",
@@ -223,6 +225,8 @@ def _mended(refusal: Refusal, letters: Letters) -> Outcome:
             "dead_letter": outcome.reason is not None,
         },
     )
+    if refusal.reason is Reason.OUTPUT_TOO_LARGE and (smaller := large.smaller(outcome)):
+        return smaller
     if outcome.reason is None:
         return letters.write(outcome.record, refusal.reason, "deliver", refusal.error)
     if not outcome.shortened:

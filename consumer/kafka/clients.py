@@ -23,7 +23,7 @@ _WAIT_SECONDS = 0.2
 _ADMIN_SECONDS = 10.0
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
 _REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
-_MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
+_MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
     KafkaError._AUTHENTICATION,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -130,6 +130,8 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
         "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": settings.send_queue // 1024,
+        # A message that the queue cannot hold would be waited for in vain.
+        "message.max.bytes": min(_MAX_MESSAGE_BYTES, settings.send_queue),
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "producer"),
     }
@@ -157,7 +159,7 @@ def is_member(settings: Settings, member: str) -> bool:
 
 def max_message_bytes(settings: Settings) -> int:
     """Return the largest message that the producer takes."""
-    return int(producer_properties(settings).get("message.max.bytes", _MAX_MESSAGE_BYTES))
+    return int(producer_properties(settings)["message.max.bytes"])
 
 
 def make_consumer(settings: Settings, connection: Connection) -> Consumer:

@@ -96,7 +96,7 @@ class ExactlyOnceDelivery:
         return bool(self._pending) and (
             self._urgent
             or len(self._pending) >= self._size.records
-            or sum(len(outcome.value or b"") + outcome.record.size for outcome in self._pending) >= self._size.bytes
+            or sum(outcome.size + outcome.record.size for outcome in self._pending) >= self._size.bytes
             or time.monotonic() - self._since >= self._size.seconds
         )
 

@@ -40,7 +40,7 @@ class Publisher:
         return self._output if outcome.reason is None else self._dead_letters
 
     def produce(self, producer: Producer, outcome: Outcome, report: Report) -> None:
-        """Queue an outcome; `report` gets what became of it, at once if the client itself refuses its size.
+        """Queue an outcome; `report` gets what became of each value, at once if the client itself refuses its size.
 
         Raises `KafkaException` for what is wrong with the producer.
         """
@@ -48,16 +48,16 @@ class Publisher:
         # A dead letter takes the time it was written: the record's own may be what the broker refused.
         own_time = outcome.reason is None and record.timestamp is not None
         stamp: dict[str, Any] = {"timestamp": record.timestamp} if own_time else {}
+        told = {"key": record.key, "headers": list(outcome.headers), "on_delivery": report, **stamp}
+        for value in outcome.values:
+            self._produce(producer, self.topic(outcome), {"value": value, **told}, report)
+            while outcome.parts and producer.flush(WAIT_SECONDS):
+                self._waiting()  # the broker's limit is for a batch, which parts would make together
+
+    def _produce(self, producer: Producer, topic: str, told: dict[str, Any], report: Report) -> None:
         while True:
             try:
-                producer.produce(
-                    self.topic(outcome),
-                    key=record.key,
-                    value=outcome.value,
-                    headers=list(outcome.headers),
-                    on_delivery=report,
-                    **stamp,
-                )
+                producer.produce(topic, **told)
                 return
             except BufferError:
                 producer.poll(WAIT_SECONDS)

@@ -17,7 +17,7 @@ from consumer.metrics import Metrics
 from consumer.records import Outcome, Record
 from consumer.settings import load
 
-TOO_LARGE = b"x" * 1_000_001  # librdkafka refuses it
+TOO_LARGE = b"x" * (1024**2 + 1)  # librdkafka refuses it
 
 
 @dataclass

@@ -42,10 +42,8 @@ def test_a_worker_over_the_limit_stops_and_however_often_it_starts_the_topic_sta
 def test_once_the_cause_is_mended_a_replay_brings_the_records_through(real, tmp_path):
     settings = real.settings(dead_letter_headers="connect,spring")
     servers = real.bootstrap_servers
-    texts = [
-        {"value": json.dumps({"id": i, "text": "王小明在北京"}, ensure_ascii=False), "headers": [("h", b"1")]}
-        for i in range(30)
-    ]
+    values = [json.dumps({"id": i, "text": "王小明在北京"}, ensure_ascii=False) for i in range(30)]
+    texts = [{"value": value, "headers": [("h", b"1")]} for value in values]
     produce(servers, settings["input_topic"], [*texts, {"value": "{broken"}])
     with worker_process(tmp_path, **settings, text_fields="body") as worker:
         wait_for(lambda: worker.metric("raner_dead_letters_total") == 31, "the dead letters", worker)

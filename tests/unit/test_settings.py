@@ -68,6 +68,7 @@ def test_a_file_that_cannot_be_read_fails(tmp_path, content):
             {"group_protocol": "consumer", "kafka": ["session.timeout.ms=9000"]},
             "session.timeout.ms is not the worker's",
         ),
+        ({"kafka": ["message.max.bytes=9000000"]}, "raise RANER_SEND_QUEUE"),
         ({"kafka": ["acks"]}, "expected name=value"),
         ({"kafka": ["enable.auto.commit=true"]}, "not yours to set"),
         ({"kafka": ["consumer.group.id=x"]}, "use RANER_GROUP_ID"),
