@@ -19,6 +19,7 @@ class InMemorySource:
         self.notes: dict[Partition, str] = {}
         self.pauses: list[Partition | None] = []
         self.fetches = 0
+        self.tended = 0
 
     @property
     def exhausted(self) -> bool:
@@ -33,6 +34,10 @@ class InMemorySource:
         taken = [r for r in self._waiting if r.place not in self._paused][: self._batch_records]
         self._waiting = [r for r in self._waiting if r not in taken]
         return taken
+
+    def tend(self) -> None:
+        """See `Source`."""
+        self.tended += 1
 
     def lose(self, partition: Partition) -> None:
         """Take a partition away, as a rebalance does."""

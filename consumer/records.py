@@ -90,6 +90,13 @@ class Source(Protocol):
         """
         ...
 
+    def tend(self) -> None:
+        """Keep the group membership while a batch is worked on: call it now and then; it takes no time.
+
+        A rebalance may be served in it, and records may come of it, which the next `fetch` returns.
+        """
+        ...
+
     def take_lost(self) -> Collection[Partition]:
         """Return the partitions lost since the last call: nothing of theirs may be delivered any more."""
         ...

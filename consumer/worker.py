@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from consumer.backlog import Backlog
@@ -119,15 +119,18 @@ class Worker:
         return isinstance(decoded, Message) and decoded.chars >= self._limits.long_chars
 
     def _finish(self, ready: Sequence[Message | Outcome]) -> None:
-        """Annotate what has to be and deliver everything, in order."""
+        """Annotate what has to be and deliver everything, in order, but for what was lost meanwhile."""
         annotated = self._processor.annotate([item for item in ready if isinstance(item, Message)])
-        self._deliver([self._next_outcome(annotated) if isinstance(item, Message) else item for item in ready])
+        outcomes = [self._next_outcome(annotated) if isinstance(item, Message) else item for item in ready]
+        lost = self._forget_lost()
+        self._deliver([outcome for outcome in outcomes if outcome.record.place not in lost])
 
     def _next_outcome(self, steps: Iterator[Outcome | None]) -> Outcome:
         for outcome in steps:
             if outcome is not None:
                 return outcome
             self._pulse()
+            self._source.tend()
         raise AssertionError("the processor returned fewer outcomes than messages")
 
     def _share(self, seconds: float) -> None:
@@ -152,7 +155,7 @@ class Worker:
             self._deliver([outcome])
             self.backlog.take(place)
             self._finish(self._behind(place))
-            if self.backlog.release(place):
+            if place in self.backlog and self.backlog.release(place):
                 self._source.resume(place)
 
     def _behind(self, place: Partition) -> list[Message | Outcome]:
@@ -177,7 +180,7 @@ class Worker:
                 self._source.resume(None)
         self._metrics.long_documents.set(len(self.backlog))
 
-    def _forget_lost(self) -> None:
+    def _forget_lost(self) -> Collection[Partition]:
         lost = self._source.take_lost()
         self._delivery.forget(lost)
         self._dead_letter_limit.forget(lost)
@@ -185,6 +188,7 @@ class Worker:
         self.backlog.drop(lost)
         if self._job and self._job.place in lost:
             self._job = None  # its new owner works it from the start; nothing of it was published
+        return lost
 
     def _deliver(self, outcomes: Sequence[Outcome]) -> None:
         if not outcomes:  # the delivery is served, and no time is taken of it

@@ -28,8 +28,8 @@ from confluent_kafka.cimpl import NewTopic
 from consumer.chaos.ledger import Account, Arrival, Place, Sent, annotated, audit, dead_letter, digest
 from consumer.demo.feed import messages
 from consumer.errors import ChaosFailed
+from consumer.kafka.incoming import headers_of
 from consumer.kafka.positions import answered
-from consumer.kafka.source import headers_of
 
 _BROKER_SECONDS = 30.0
 _SILENCE_SECONDS = 60.0

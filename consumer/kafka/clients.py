@@ -22,6 +22,7 @@ STATISTICS_MILLISECONDS = 5_000
 _WAIT_SECONDS = 0.2
 _ADMIN_SECONDS = 10.0
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
+_MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
 _REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
 _MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
@@ -135,6 +136,11 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "producer"),
     }
+
+
+def max_poll_seconds(settings: Settings) -> float:
+    """Return how long the consumer may go without polling before it is expelled."""
+    return int(consumer_properties(settings).get("max.poll.interval.ms", _MAX_POLL_MILLISECONDS)) / 1000
 
 
 def transaction_seconds(settings: Settings) -> float:

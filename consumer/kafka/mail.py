@@ -11,8 +11,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from consumer.errors import KafkaFailed
 from consumer.kafka.clients import Connection, consumer_properties, failed, producer_properties
+from consumer.kafka.incoming import record_of
 from consumer.kafka.positions import answered
-from consumer.kafka.source import record_of
 from consumer.metrics import Metrics
 from consumer.records import Headers, Record
 from consumer.settings import Settings

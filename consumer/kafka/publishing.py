@@ -48,11 +48,20 @@ class Publisher:
         # A dead letter takes the time it was written: the record's own may be what the broker refused.
         own_time = outcome.reason is None and record.timestamp is not None
         stamp: dict[str, Any] = {"timestamp": record.timestamp} if own_time else {}
-        told = {"key": record.key, "headers": list(outcome.headers), "on_delivery": report, **stamp}
+        refused = False
+
+        def noted(error: KafkaError | None, message: object) -> None:
+            nonlocal refused
+            refused = refused or error is not None
+            report(error, message)
+
+        told = {"key": record.key, "headers": list(outcome.headers), "on_delivery": noted, **stamp}
         for value in outcome.values:
-            self._produce(producer, self.topic(outcome), {"value": value, **told}, report)
+            self._produce(producer, self.topic(outcome), {"value": value, **told}, noted)
             while outcome.parts and producer.flush(WAIT_SECONDS):
                 self._waiting()  # the broker's limit is for a batch, which parts would make together
+            if refused:
+                return  # the other parts would be of no use
 
     def _produce(self, producer: Producer, topic: str, told: dict[str, Any], report: Report) -> None:
         while True:

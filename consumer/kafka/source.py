@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from confluent_kafka import (
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
     KafkaException,
@@ -17,14 +16,16 @@ from confluent_kafka import (
 )
 
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless, is_member
+from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless, is_member, max_poll_seconds
+from consumer.kafka.incoming import place_of, record_of
 from consumer.kafka.positions import Positions
 from consumer.metrics import Metrics
-from consumer.records import Headers, Partition, Record
+from consumer.records import Partition, Record
 from consumer.settings import Settings
 
 _BROKER_SECONDS = 10.0
 _JOIN_SECONDS = 30.0
+_TEND_SECONDS = 1.0  # how long others wait, in a rebalance, for a worker that has a long batch in hand
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ class KafkaSource:
         self._cooperative = "cooperative" in strategy
         self._deadline = time.monotonic() + _JOIN_SECONDS if settings.group_protocol == "consumer" else None
         self._positions = Positions(consumer, settings.start_from)
-        self._batch: list[Record] = []
+        self._batch: list[Record] = []  # in a revocation, what is no longer ours is taken out
+        self._size = 0  # of the batch, in bytes
+        self._polled = time.monotonic()
+        self._tend_seconds = min(_TEND_SECONDS, max_poll_seconds(settings) / 4)
         self._owned: set[Partition] = set()
         self._lost: set[Partition] = set()
         self._paused: set[Partition] = set()
@@ -75,22 +79,16 @@ class KafkaSource:
         """See `Source`."""
         if self._deadline and not self._joined:
             self._check_protocol()
-        self._batch = []
-        size, message = 0, self._consumer.poll(wait_seconds)
-        while message is not None:
-            if error := message.error():
-                self._mend(message, error)
-            else:
-                record = record_of(message)
-                self._batch.append(record)
-                size += record.size
-            if len(self._batch) >= self._settings.batch_records or size >= self._settings.batch_bytes:
-                break
-            message = self._consumer.poll(0)
-        if self._batch:
-            self._connection.on_success()
-        batch, self._batch = self._batch, []
+        wait_seconds = 0.0 if self._batch else wait_seconds
+        while self._poll(wait_seconds) and not self._is_full():
+            wait_seconds = 0.0
+        batch, self._batch, self._size = self._batch, [], 0
         return batch
+
+    def tend(self) -> None:
+        """See `Source`. What is polled early is kept for the next fetch."""
+        if time.monotonic() - self._polled >= self._tend_seconds:
+            self._poll(0.0)
 
     def take_lost(self) -> Collection[Partition]:
         """See `Source`."""
@@ -120,6 +118,24 @@ class KafkaSource:
         if not self._all_paused:
             resumed = (self._owned if partition is None else self._owned & {partition}) - self._paused
             self._consumer.resume([TopicPartition(*place) for place in resumed])
+
+    def _poll(self, wait_seconds: float) -> bool:
+        """Serve the client once; return whether it had something, which is in the batch if it was a record."""
+        message = self._consumer.poll(wait_seconds)
+        self._polled = time.monotonic()
+        if message is None:
+            return False
+        if error := message.error():
+            self._mend(message, error)
+        else:
+            record = record_of(message)
+            self._batch.append(record)
+            self._size += record.size
+            self._connection.on_success()
+        return True
+
+    def _is_full(self) -> bool:
+        return len(self._batch) >= self._settings.batch_records or self._size >= self._settings.batch_bytes
 
     def problem(self) -> str | None:
         """Return why no records can come, None if they can. A spare member with nothing assigned is well."""
@@ -170,6 +186,7 @@ class KafkaSource:
         self._owned -= gone
         self._paused -= gone
         self._batch = [record for record in self._batch if record.place not in gone]
+        self._size = sum(record.size for record in self._batch)
         self._connection.forget_lag(gone)
         self._tell(event, partitions)
 
@@ -182,7 +199,7 @@ class KafkaSource:
     def _mend(self, message: Message, error: KafkaError) -> None:
         """Deal with an error that `poll` returned in place of a record."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._start_over(_place_of(message), message.offset())
+            self._start_over(place_of(message), message.offset())
         elif hopeless(error):
             raise failed(error, f"reading {message.topic() or self._settings.input_topic}")
         else:  # a topic not there yet, a broker away: librdkafka tries again
@@ -213,33 +230,3 @@ class KafkaSource:
 
 def _place(partition: TopicPartition) -> Partition:
     return partition.topic, partition.partition
-
-
-def _place_of(message: Message) -> Partition:
-    topic, partition = message.topic(), message.partition()
-    assert topic is not None, "only errors of the whole client come without a place"
-    assert partition is not None, "only errors of the whole client come without a place"
-    return topic, partition
-
-
-def record_of(message: Message) -> Record:
-    """Return a message that is no error as a record."""
-    kind, timestamp = message.timestamp()
-    topic, partition = _place_of(message)
-    offset = message.offset()
-    assert offset is not None, "only errors come without an offset"
-    return Record(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-        key=message.key(),
-        value=message.value(),
-        headers=headers_of(message),
-    )
-
-
-def headers_of(message: Message) -> Headers:
-    """Return a message's headers, in order; a name may occur twice and a value may be missing."""
-    headers: Any = message.headers() or ()
-    return tuple(headers)
