@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from consumer import model_options as models
 from consumer.bench import options
+from consumer.chaos.options import add_chaos
 from consumer.dlq import options as dead_letters
 from consumer.errors import RanerError, SettingsError
 from consumer.settings import fields, flag, unit
@@ -20,7 +21,7 @@ from consumer.settings import fields, flag, unit
 # Read by the numeric libraries when they are imported. The head's products are tiny: threads would only cost memory.
 _QUIET = {"OPENBLAS_NUM_THREADS": "1"}
 
-_ROOMS = ("bench", "dlq")  # groups of commands with a module of their own
+_ROOMS = ("bench", "chaos", "dlq")  # groups of commands with a module of their own
 _TORCH = ("torch-fp32", "torch-int8")  # for comparison: they read a RaNER checkpoint, and no worker runs them
 
 Commands = Any  # argparse names no type for what add_subparsers returns
@@ -69,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         action = _command(letters, f"dlq {name.partition('_')[0]}", text, run=name)
         add(action)
         _add_settings(action)
+    add_chaos(_command(commands, "chaos", "kill, freeze and stop workers on your cluster, and count what is lost"))
     _add_settings(_command(commands, "check-config", "print what `run` would use, and exit 2 on an error"))
     _command(commands, "schema", "print the JSON Schema of the annotated message")
     return parser
@@ -97,7 +99,7 @@ def _command(commands: Commands, name: str, help: str, run: str | None = None) -
     """Add a command, run by the function of its name, or by `run`, in `consumer.commands` or its group's module."""
     description = help[0].upper() + help[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(name.rpartition(" ")[2], help=help, description=description)
-    group = name.rpartition(" ")[0]
+    group = name.partition(" ")[0]
     room = f"consumer.commands.{group}" if group in _ROOMS else "consumer.commands"
     function = name.rpartition(" ")[2] if group in _ROOMS else name.replace(" ", "_")
     parser.set_defaults(room=room, command=run or function.replace("-", "_"))

@@ -128,6 +128,19 @@ def report(report: Report, format: str) -> None:
             _out().print(f"left out, without a counterpart, {side}: {names}")
 
 
+def told(text: str) -> None:
+    """Print on standard error what is going on."""
+    _err().print(text)
+
+
+def rows(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print a table of words and numbers."""
+    shown = _table(*columns, numbers=True)
+    for row in cells:
+        shown.add_row(*row)
+    _out().print(shown)
+
+
 def table(table: figures.Table) -> None:
     """Print a measurement."""
     shown = _table(*table.columns, numbers=True)

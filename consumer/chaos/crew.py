@@ -106,6 +106,7 @@ class Crew:
     directory: Path
     settings: Mapping[str, str]
     hands: list[Hand] = field(default_factory=list)
+    forgiven: set[int] = field(default_factory=set)
 
     def start(self, command: Sequence[str] = RUN, **settings: str) -> Hand:
         """Start one more."""
@@ -126,6 +127,17 @@ class Crew:
             hand.send(signal.SIGTERM)
         return [hand.wait() for hand in living]
 
+    def stop_all(self) -> None:
+        """Ask all to stop, once they can; raise `ChaosFailed` for one that does not end well."""
+        for hand in self.living():
+            hand.wait_listening()
+        if any(statuses := self.stop()):
+            raise ChaosFailed(f"workers that were asked to stop ended with {statuses}")
+
+    def forgive(self) -> None:
+        """Take those that ended for what they were meant to do."""
+        self.forgiven |= {hand.process.pid for hand in self.hands if not hand.alive}
+
     def rebalances(self) -> int:
         """Return how often partitions were assigned, revoked and lost, all workers together."""
         names = ("partitions_assigned", "partitions_revoked", "partitions_lost")
@@ -134,6 +146,8 @@ class Crew:
     def check(self) -> None:
         """Raise `ChaosFailed` if a worker ended by itself; a kill is no such end."""
         for hand in self.hands:
+            if hand.process.pid in self.forgiven:
+                continue
             if (status := hand.process.poll()) not in (None, 0, -signal.SIGKILL):
                 raise ChaosFailed(f"a worker ended with status {status}\n{hand.tail()}")
 

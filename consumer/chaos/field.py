@@ -25,7 +25,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
-from consumer.chaos.ledger import Account, Arrival, Place, Sent, annotated, audit, dead_letter, digest
+from consumer.chaos.ledger import Account, Arrival, Place, Sent, annotated, audit, dead_letter, digest, joined
 from consumer.demo.feed import messages
 from consumer.errors import ChaosFailed
 from consumer.kafka.incoming import headers_of
@@ -55,10 +55,12 @@ class Field:
         # that it coordinates no group yet. And not as a reader of committed offsets, which waits for open transactions.
         self._member = Consumer({**self.client, "group.id": self.group, "isolation.level": "read_uncommitted"})
 
-    def make(self, partitions: int, replication: int) -> None:
-        """Make the topics."""
-        topics = (self.input_topic, self.output_topic, self.dead_letter_topic)
-        made = self._admin.create_topics([NewTopic(topic, partitions, replication) for topic in topics])
+    def make(self, partitions: int, replication: int, **output: str) -> None:
+        """Make the topics; `output` has properties of the output topic."""
+        properties = {name.replace("_", "."): value for name, value in output.items()}
+        topics = {self.input_topic: {}, self.output_topic: properties, self.dead_letter_topic: {}}
+        new = [NewTopic(topic, partitions, replication, config=config) for topic, config in topics.items()]
+        made = self._admin.create_topics(new)
         for future in made.values():
             future.result()
 
@@ -68,13 +70,13 @@ class Field:
         for future in self._admin.delete_topics(topics).values():
             future.result()
 
-    def send(self, count: int, random: Random, broken: float = 0.01, pause: float = 0.0) -> None:
-        """Send so many short messages, a share of them broken, and enter them in the ledger once acknowledged.
+    def send(self, count: int, random: Random, broken: float = 0.01, pause: float = 0.0, length: int = 40) -> None:
+        """Send so many messages, a share of them broken, and enter them in the ledger once acknowledged.
 
-        `pause` is in seconds, after each.
+        `pause` is in seconds, after each; `length` in characters, of each text.
         """
         producer = Producer({**self.client, "enable.idempotence": True, "linger.ms": 5})
-        for key, value, content in _messages(count, random, broken):
+        for key, value, content in _messages(count, random, broken, length):
             while True:
                 try:
                     producer.produce(self.input_topic, value, key, on_delivery=partial(self._enter, key, content))
@@ -132,7 +134,7 @@ class Field:
 
     def account(self) -> Account:
         """Wait until no transaction is open, read all that is committed, and compare it with the ledger."""
-        return audit(self.sent, [self._arrival(message) for message in self._read()])
+        return audit(self.sent, joined(self._arrival(message) for message in self._read()))
 
     def _read(self) -> list[Message]:
         ends = self._settled((self.output_topic, self.dead_letter_topic))
@@ -180,9 +182,9 @@ class Field:
         self.sent[message.partition() or 0, message.offset() or 0] = Sent(key, digest(content))
 
 
-def _messages(count: int, random: Random, broken: float) -> Iterable[tuple[bytes, bytes, bytes]]:
+def _messages(count: int, random: Random, broken: float, length: int) -> Iterable[tuple[bytes, bytes, bytes]]:
     """Yield the key, the value, and what the ledger keeps of it: the text, or the value that cannot be read."""
-    texts = cycle([body["text"][:40] for message in messages() if (body := _read_object(message.value))])
+    texts = cycle([(body["text"] * length)[:length] for message in messages() if (body := _read_object(message.value))])
     for number in range(count):
         key = f"key-{random.randrange(50)}".encode()
         if random.random() < broken:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+_DIGITS = 16
 
 Place = tuple[int, int]  # partition and offset in the input topic
 
@@ -28,6 +31,8 @@ class Arrival:
     digest: str
     topic: str
     partition: int
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +50,28 @@ class Account:
 
 def digest(content: bytes) -> str:
     """Return what two equal contents have in common."""
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
 
 
 def annotated(value: bytes, key: bytes | None, topic: str, partition: int) -> Arrival:
     """Return the arrival of an annotated message; its digest is of the text."""
     body = json.loads(value)
-    source = body["source"]
+    source, text = body["source"], body["text"]
     place = (source["partition"], source["offset"])
-    return Arrival(place, body["record_id"], key, digest(body["text"].encode()), topic, partition)
+    its = body["text_omitted"]["sha256"][:_DIGITS] if text is None else digest(text.encode())
+    part, parts = body.get("part", 1), body.get("parts", 1)
+    return Arrival(place, body["record_id"], key, its, topic, partition, part, parts)
+
+
+def joined(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    """Return whole arrivals: the first part stands for a message whose parts all came, others are left out."""
+    found = list(arrivals)
+    came = Counter((arrival.name, arrival.parts, arrival.part) for arrival in found)
+    return [
+        arrival
+        for arrival in found
+        if arrival.part == 1 and all(came[arrival.name, arrival.parts, n + 1] for n in range(arrival.parts))
+    ]
 
 
 def dead_letter(

@@ -4,51 +4,29 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from random import Random
 
 from consumer.chaos.crew import Crew, Hand, crew, wait_for
 from consumer.chaos.field import Field
-from consumer.chaos.ledger import Account
+from consumer.chaos.stage import Result, Stage
 from consumer.errors import ChaosFailed
 
 _MOST_WORKERS = 3
+_CHANGE_SECONDS, _CHANGE_MESSAGES = 5.0, 500  # between one coming or going and the next
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A trial's account, how often it struck, and how many seconds it took until all partitions moved again."""
-
-    name: str
-    account: Account
-    strikes: int
-    in_flight: int  # records in flight at the strikes, together
-    recoveries: tuple[float, ...] = ()
-    rebalances: int = 0
-    strays: int = 0  # commits of a partition by a worker that did not own it
-
-
-def kill_loop(
-    field: Field,
-    directory: Path,
-    settings: Mapping[str, str],
-    *,
-    messages: int,
-    kills: int,
-    seed: int,
-    show: Callable[[str], None] = lambda _: None,
-) -> Result:
+def kill_loop(stage: Stage) -> Result:
     """Kill one of three workers, again and again, while it has records in flight, and start another in its place."""
-    random = Random(seed)  # noqa: S311 - a trial that can be repeated
+    random, field = stage.random(), stage.field
     recoveries: list[float] = []
     in_flight = 0
-    with crew(directory, settings) as workers:
+    with crew(stage.directory, stage.settings) as workers:
         for _ in range(3):
             workers.start()
-        share = messages // (kills + 1)
-        field.send(messages - share * kills, random)
+        kills = stage.size.kills
+        share = stage.size.messages // (kills + 1)
+        field.send(stage.size.messages - share * kills, random)
         for number in range(kills):
             field.send(share, random)
             victim, held = _caught(workers, field, random)
@@ -58,23 +36,24 @@ def kill_loop(
             in_flight += held
             workers.start()
             recoveries.append(_recovery(field, struck, workers.check))
-            show(f"kill {number + 1} of {kills}: {held} records in flight, moving again after {recoveries[-1]:.1f} s")
+            stage.show(
+                f"kill {number + 1} of {kills}: {held} records in flight, moving again after {recoveries[-1]:.1f} s"
+            )
         field.wait_until_done(workers.check)
         _end(workers)
-    return Result("kill -9 of one of three", field.account(), kills, in_flight, tuple(recoveries))
+    return Result(
+        "kill -9 of one of three", field.account(), kills, in_flight, tuple(recoveries), may_double=kills * stage.batch
+    )
 
 
-def stop_loop(
-    field: Field, directory: Path, settings: Mapping[str, str], *, messages: int, stops: int, seed: int
-) -> Result:
+def stop_loop(stage: Stage) -> Result:
     """Stop a worker with SIGTERM in the middle of its work, again and again, and start another."""
-    random = Random(seed)  # noqa: S311 - a trial that can be repeated
+    random, field = stage.random(), stage.field
     times: list[float] = []
     in_flight = 0
-    with crew(directory, settings) as workers:
-        share = messages // stops
-        for _ in range(stops):
-            field.send(share, random)
+    with crew(stage.directory, stage.settings) as workers:
+        for _ in range(stage.size.stops):
+            field.send(400, random)
             worker = workers.start()
             worker, held = _caught(workers, field, random)
             begun = time.monotonic()
@@ -85,15 +64,15 @@ def stop_loop(
         workers.start()
         field.wait_until_done(workers.check)
         _end(workers)
-    return Result("SIGTERM in the middle of a batch", field.account(), stops, in_flight, tuple(times))
+    return Result("SIGTERM in the middle of a batch", field.account(), stage.size.stops, in_flight, tuple(times))
 
 
-def zombie(field: Field, directory: Path, settings: Mapping[str, str], *, messages: int, seed: int) -> Result:
+def zombie(stage: Stage) -> Result:
     """Freeze a worker until another has taken over and done all its work, then let it go on."""
-    random = Random(seed)  # noqa: S311 - a trial that can be repeated
-    with crew(directory, settings) as workers:
+    random, field = stage.random(), stage.field
+    with crew(stage.directory, stage.settings) as workers:
         workers.start()
-        field.send(messages, random)
+        field.send(stage.size.messages, random)
         frozen, held = _caught(workers, field, random)
         frozen.send(signal.SIGSTOP)
         struck = time.monotonic()
@@ -102,22 +81,20 @@ def zombie(field: Field, directory: Path, settings: Mapping[str, str], *, messag
         took = time.monotonic() - struck
         frozen.send(signal.SIGCONT)
         wait_for(lambda: frozen.events("partitions_lost") or not frozen.alive, "the frozen worker to notice")
-        field.send(messages // 4, random)
+        field.send(stage.size.messages // 4, random)
         field.wait_until_done(lambda: None)
         _end(workers, but=frozen)
-    return Result("SIGSTOP past the session", field.account(), 1, held, (took,))
+    return Result("SIGSTOP past the session", field.account(), 1, held, (took,), may_double=stage.batch)
 
 
-def churn(
-    field: Field, directory: Path, settings: Mapping[str, str], *, changes: int, every: float, messages: int, seed: int
-) -> Result:
+def churn(stage: Stage) -> Result:
     """Have a worker join or leave every so many seconds, between one and three of them, while records come."""
-    random = Random(seed)  # noqa: S311 - a trial that can be repeated
+    random, field = stage.random(), stage.field
     in_flight = 0
-    with crew(directory, settings) as workers:
+    with crew(stage.directory, stage.settings) as workers:
         workers.start()
-        for _ in range(changes):
-            field.send(messages // changes, random, pause=every * changes / messages)
+        for _ in range(stage.size.changes):
+            field.send(_CHANGE_MESSAGES, random, pause=_CHANGE_SECONDS / _CHANGE_MESSAGES)
             living = workers.living()
             if len(living) == 1 or (len(living) < _MOST_WORKERS and random.random() < 1 / 2):
                 workers.start()
@@ -130,8 +107,9 @@ def churn(
         return Result(
             "a worker joins or leaves",
             field.account(),
-            changes,
+            stage.size.changes,
             in_flight,
+            may_double=stage.size.changes * stage.batch,
             rebalances=workers.rebalances(),
             strays=sum(len(hand.strays()) for hand in workers.hands),
         )

@@ -56,10 +56,10 @@ class Broker:
 
 
 @contextmanager
-def running_kafka(directory: Path, **properties: str) -> Iterator[KafkaServer]:
+def running_kafka(directory: Path, proxy_port: int = 0, **properties: str) -> Iterator[KafkaServer]:
     """Run a Kafka of one's own, or skip where there is none."""
     try:
-        server = KafkaServer(directory, **properties)
+        server = KafkaServer(directory, proxy_port, **properties)
     except NoKafka as missing:
         pytest.skip(str(missing))
     server.launch()

@@ -20,7 +20,7 @@ _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "num.partitions": "4",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
@@ -60,16 +60,18 @@ def libraries() -> Path:
 class KafkaServer:
     """A single-node broker on loopback, with KRaft; `launch` after `kill` starts it again on the same data."""
 
-    def __init__(self, directory: Path, **properties: str) -> None:
+    def __init__(self, directory: Path, proxy_port: int = 0, **properties: str) -> None:
+        """With `proxy_port` it also listens on `proxied_port`, and says there that it is to be found at the former."""
         self._classpath = f"{libraries()}/*"
         self.directory, self.port = directory, _free_port()
-        controller = _free_port()
+        controller, self.proxied_port = _free_port(), _free_port()
+        second = ",PROXIED://127.0.0.1:{}" if proxy_port else ""
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         merged = {
             **_PROPERTIES,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}{second.format(self.proxied_port)}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{second.format(proxy_port)}",
             "log.dirs": str(directory / "logs"),
             **{name.replace("_", "."): value for name, value in properties.items()},
         }
