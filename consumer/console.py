@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from consumer.settings import Loaded, flag, masked
+from consumer.given import masked, shown
+from consumer.settings import Loaded, flag
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +73,7 @@ def settings(loaded: Loaded) -> None:
     table = _table("setting", "value", "from")
     for name, value in loaded.settings:
         if name != "kafka":
-            shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-            table.add_row(flag(name), shown, loaded.origins.get(name, "default"))
+            table.add_row(flag(name), shown(name, value), loaded.origins.get(name, "default"))
     for name, value in masked(loaded.settings.kafka).items():
         table.add_row(f"--kafka {name}", value, "")
     _out().print(table)

@@ -16,6 +16,8 @@ PREFIX = "RANER_"
 KAFKA_PREFIX = "RANER_KAFKA_"
 CONFIG_VARIABLE = "RANER_CONFIG"
 
+_SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
+SECRETS = ("sasl_password", "tls_key_password")
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 
 _RESERVED = {
@@ -114,3 +116,15 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield from _flat(value, f"{prefix}{name}.")  # TOML reads security.protocol as a table in a table
         else:
             yield prefix + name, value
+
+
+def shown(name: str, value: object) -> str:
+    """Return a setting's value fit to be shown: secrets are replaced."""
+    if name in SECRETS and value:
+        return "********"
+    return ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+
+
+def masked(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return Kafka properties fit to be shown: secrets are replaced."""
+    return {name: "********" if _SECRET.search(name) else value for name, value in properties.items()}

@@ -18,9 +18,18 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from consumer.errors import SettingsError
-from consumer.given import CONFIG_VARIABLE, Dialects, Names, Size, from_environment, from_file, properties, variable
+from consumer.given import (
+    CONFIG_VARIABLE,
+    SECRETS,
+    Dialects,
+    Names,
+    Size,
+    from_environment,
+    from_file,
+    properties,
+    variable,
+)
 
-_SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
 _CLASSIC_ONLY = {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 
 
@@ -34,6 +43,20 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str = _setting(unit="host:port,…", min_length=1, help="Kafka brokers to begin with")
+    security_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+        "", help="how brokers are spoken to; by default with TLS where a SASL mechanism or a certificate is given"
+    )
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = _setting(
+        "", help="how to log in"
+    )
+    sasl_username: str = _setting("", help="name to log in with")
+    sasl_password: str = _setting("", help="password to log in with; rather give the file, or the variable")
+    sasl_password_file: Path | None = _setting(None, unit="file", help="file with the password")
+    tls_ca: Path | None = _setting(None, unit="file", help="certificates to trust; the system's by default")
+    tls_certificate: Path | None = _setting(None, unit="file", help="client certificate")
+    tls_key: Path | None = _setting(None, unit="file", help="its key")
+    tls_key_password: str = _setting("", help="password of the key; rather give the file, or the variable")
+    tls_key_password_file: Path | None = _setting(None, unit="file", help="file with that password")
     input_topic: str = _setting(
         min_length=1, help="topic to read; with ^ at its front a regular expression, for all topics that match"
     )
@@ -185,11 +208,6 @@ def unit(field: FieldInfo) -> str:
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
 
 
-def masked(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return Kafka properties fit to be shown: secrets are replaced."""
-    return {name: "********" if _SECRET.search(name) else value for name, value in properties.items()}
-
-
 def kafka_properties(settings: Settings, side: Literal["consumer", "producer"]) -> dict[str, str]:
     """Return the user's own librdkafka properties for one side."""
     other = "producer." if side == "consumer" else "consumer."
@@ -240,6 +258,6 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[s
         if problem["type"] == "missing":
             yield f"{name} is not set; give {flag(name)}, {variable(name)} or {name} in the file"
             continue
-        shown = "********" if _SECRET.search(name) else repr(problem["input"])
+        value = "********" if name in SECRETS else repr(problem["input"])
         message = problem["msg"].removeprefix("Value error, ")
-        yield f"{name} is {shown} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"
+        yield f"{name} is {value} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"

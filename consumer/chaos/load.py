@@ -14,6 +14,7 @@ from consumer.errors import ChaosFailed, DeadLetterLimitReached
 
 _SHARES = (0.01, 0.5, 1.0)
 _MOST_POLL_SECONDS = 4.0
+_LONG_RECORDS = 100
 _MIB = 1024**2
 
 
@@ -48,7 +49,7 @@ def long_batch(stage: Stage) -> Result:
     told = {"kafka_consumer_max_poll_interval_ms": f"{_MOST_POLL_SECONDS * 1000:.0f}", "long_chars": "100000"}
     stage = stage.with_settings(**told, batch_records="100000", batch_bytes=str(16 * _MIB))
     field = stage.field
-    field.send(stage.size.messages // 5, stage.random(), length=2_000)
+    field.send(_LONG_RECORDS, stage.random(), length=2_000)
     with crew(stage.directory, stage.settings) as workers:
         worker = workers.start()
         wait_for(lambda: worker.metrics().get("raner_records_in_total"), "the first batch", workers.check)

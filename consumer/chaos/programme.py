@@ -78,8 +78,8 @@ def stage(
 ) -> Iterator[Stage]:
     """Set a trial's stage, on topics of its own, which are removed in the end."""
     trial, name = TRIALS.get(letter, Trial(trials.kill_loop)), uuid.uuid4().hex[:8]
-    topics = (f"raner-chaos-{kind}-{name}" for kind in ("in", "out", "dead"))
-    made = Field(dict(place.client), *topics, group=f"raner-chaos-{name}")
+    first, second, third = (f"raner-chaos-{kind}-{name}" for kind in ("in", "out", "dead"))
+    made = Field(dict(place.client), first, second, third, group=f"raner-chaos-{name}")
     made.make(place.partitions, place.replication, **trial.output)
     session = {} if trial.settings.get("group_protocol") else _CLASSIC_SESSION
     settings = {**worker_settings(made, place, delivery), **session, **trial.settings}

@@ -17,6 +17,7 @@ from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.exactly_once import ExactlyOnceDelivery, Size
 from consumer.kafka.progress import Progress
 from consumer.kafka.publishing import Publisher
+from consumer.kafka.security import check_rights
 from consumer.kafka.source import KafkaSource
 from consumer.kafka.transactions import Identity, Transactions
 from consumer.metrics import Metrics
@@ -34,7 +35,7 @@ class Kafka:
         """Make the clients and subscribe."""
         incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
         waiting = partial(_waiting, health, shutdown)
-        self._shutdown = shutdown
+        self._settings, self._shutdown = settings, shutdown
         self._slot: slots.Slot | None = None
         self._consumer = make_consumer(settings, incoming)
         self.delivery: AtLeastOnceDelivery | ExactlyOnceDelivery
@@ -48,6 +49,7 @@ class Kafka:
         health.watch(incoming.problem, self.source.problem, outgoing.problem)
 
     def __enter__(self) -> Kafka:
+        patiently(partial(check_rights, self._settings), self._shutdown.check)
         self.delivery.open(lambda: self._shutdown.requested)
         return self
 

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
 from consumer.errors import KafkaFailed, SettingsError
+from consumer.kafka.security import administrator, connection_properties
 from consumer.metrics import Metrics
 from consumer.records import Partition
 from consumer.settings import Settings, kafka_properties
@@ -98,8 +98,7 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
     if settings.group_protocol == "classic":
         member["partition.assignment.strategy"] = "cooperative-sticky"
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "raner-stream",
+        **connection_properties(settings),
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -124,8 +123,7 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
         else {"message.timeout.ms": 0}  # a broker that is away is waited for, not given up
     )
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "raner-stream",
+        **connection_properties(settings),
         "enable.idempotence": True,
         **patience,
         "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
@@ -150,9 +148,7 @@ def transaction_seconds(settings: Settings) -> float:
 
 def is_member(settings: Settings, member: str) -> bool:
     """Ask the broker whether a member is in the group; raise `KafkaException` if it does not answer."""
-    told = kafka_properties(settings, "consumer")
-    shared = {name: value for name, value in told.items() if name.startswith(("sasl.", "ssl.", "security.", "client."))}
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, **shared})
+    admin = administrator(settings)
     (future,) = admin.describe_consumer_groups([settings.group_id], request_timeout=_ADMIN_SECONDS).values()
     try:
         group: Any = future.result()

@@ -10,7 +10,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from consumer.errors import KafkaFailed
+from consumer.errors import KafkaFailed, Reason
 from consumer.kafka import verdicts
 from consumer.kafka.clients import failed, patiently
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
@@ -54,6 +54,7 @@ class Transactions:
         self._metrics, self._answered, self._waiting = metrics, answered, waiting
         self._producer = make()
         self._begun = 0.0
+        self._apart = False  # whether each message is sent in a batch of its own
 
     def open(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Take the identity: what an earlier process of that name left open is aborted, and that process is fenced.
@@ -88,6 +89,7 @@ class Transactions:
                 self._abort(reason)
                 if refused := self._refused(outcomes, errors, reason):
                     return refused
+                self._part(reason)
                 self._rest_or_raise(reason)
                 continue
             if self._committed():
@@ -100,10 +102,18 @@ class Transactions:
         self._begun = time.monotonic()
         for number, outcome in enumerate(outcomes):
             self._publisher.produce(self._producer, outcome, partial(_note, errors, number))
+            while self._apart and self._producer.flush(WAIT_SECONDS) and not errors:
+                self._waiting()
         while self._producer.flush(WAIT_SECONDS) and not errors:
             self._waiting()
         if errors:
             raise KafkaException(self._telling(errors.values()))
+
+    def _part(self, reason: KafkaError) -> None:
+        """Send messages one by one from now on, where each is small enough and a batch of them is not."""
+        if REFUSALS.get(reason.code()) is Reason.OUTPUT_TOO_LARGE and not self._apart:
+            self._apart = True
+            log.warning("batches_too_large", extra={"code": reason.name(), "reason": reason.str()})
 
     def _telling(self, errors: Collection[KafkaError]) -> KafkaError:
         """Return the error that says most: a fatal one, then a refusal."""

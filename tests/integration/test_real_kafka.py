@@ -83,23 +83,25 @@ def test_a_timestamp_that_the_broker_refuses_costs_its_neighbours_nothing(own, t
     assert committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"])[0] == 20
 
 
-def test_without_the_right_to_publish_everything_goes_to_the_dead_letters(own, tmp_path):
+def test_without_the_right_to_publish_any_more_everything_goes_to_the_dead_letters(own, tmp_path):
     settings = own.settings()
-    deny_writing(own, settings["output_topic"])
-    produce(own.bootstrap_servers, settings["input_topic"], texts(5))
     with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        deny_writing(own, settings["output_topic"])
+        produce(own.bootstrap_servers, settings["input_topic"], texts(5))
         out = read(own.bootstrap_servers, [settings["dead_letter_topic"]], 5, more_seconds=1)
         assert worker.stop() == 0
     assert {dict(m.headers())["raner.reason"] for m in out} == {b"output_not_authorized"}
     assert sorted(json.loads(m.value())["id"] for m in out) == list(range(5))
 
 
-def test_without_the_right_to_publish_anywhere_it_stops_and_commits_nothing(own, tmp_path):
+def test_without_the_right_to_publish_anywhere_any_more_it_stops_and_commits_nothing(own, tmp_path):
     settings = own.settings()
-    for topic in (settings["output_topic"], settings["dead_letter_topic"]):
-        deny_writing(own, topic)
-    produce(own.bootstrap_servers, settings["input_topic"], texts(1, partition=2))
     with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        for topic in (settings["output_topic"], settings["dead_letter_topic"]):
+            deny_writing(own, topic)
+        produce(own.bootstrap_servers, settings["input_topic"], texts(1, partition=2))
         assert worker.process.wait(60) == 1
     log = worker.log.read_text(encoding="utf-8")
     assert "the broker took neither" in log

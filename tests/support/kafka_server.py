@@ -10,7 +10,9 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -60,7 +62,15 @@ def libraries() -> Path:
 class KafkaServer:
     """A single-node broker on loopback, with KRaft; `launch` after `kill` starts it again on the same data."""
 
-    def __init__(self, directory: Path, proxy_port: int = 0, **properties: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        proxy_port: int = 0,
+        *,
+        format_arguments: Sequence[str] = (),
+        dotted: Mapping[str, str] = MappingProxyType({}),
+        **properties: str,
+    ) -> None:
         """With `proxy_port` it also listens on `proxied_port`, and says there that it is to be found at the former."""
         self._classpath = f"{libraries()}/*"
         self.directory, self.port = directory, _free_port()
@@ -74,12 +84,13 @@ class KafkaServer:
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{second.format(proxy_port)}",
             "log.dirs": str(directory / "logs"),
             **{name.replace("_", "."): value for name, value in properties.items()},
+            **dotted,
         }
         directory.mkdir(parents=True, exist_ok=True)
         self._config = directory / "server.properties"
         self._config.write_text("".join(f"{name}={value}\n" for name, value in merged.items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._config))
+        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._config), *format_arguments)
         subprocess.run(self._java("kafka.tools.StorageTool", *arguments), check=True, stdout=subprocess.DEVNULL)
 
     def launch(self) -> None:

@@ -143,7 +143,7 @@ WORKER = ("--bootstrap-servers", "127.0.0.1:1", "--input-topic", "in", "--output
 
 
 def test_check_config_prints_what_would_run_and_no_secret(run):
-    secret = {"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_WINDOW": "100"}
+    secret = {"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_SASL_PASSWORD": "s3cret", "RANER_WINDOW": "100"}
     status, out, _ = run("check-config", *WORKER, "--threads", "1", environment=secret)
     assert status == 0
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}

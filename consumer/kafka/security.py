@@ -1,0 +1,136 @@
+"""How the clients log in, and what they may do: asked at the start, since most rights only show when they are used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
+
+from consumer.errors import KafkaFailed, SettingsError
+from consumer.settings import Settings, kafka_properties
+
+_ASK_SECONDS = 10.0
+_NOT_LET_IN = {KafkaError._AUTHENTICATION, KafkaError._SSL}  # which shows nowhere but in the error event
+_ADMINISTRATORS = ("sasl.", "ssl.", "security.", "enable.sasl.", "client.", "socket.", "broker.address.")
+
+log = logging.getLogger(__name__)
+
+
+def connection_properties(settings: Settings) -> dict[str, Any]:
+    """Return what every client needs to reach the brokers and to be let in; raise `SettingsError` if it lacks some."""
+    password, key_password = _secret(settings, "sasl_password"), _secret(settings, "tls_key_password")
+    _check_password(settings, password)
+    told = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": "raner-stream",
+        "security.protocol": _protocol(settings),
+        "sasl.mechanism": settings.sasl_mechanism,
+        "sasl.username": settings.sasl_username,
+        "sasl.password": password,
+        "ssl.ca.location": settings.tls_ca,
+        "ssl.certificate.location": settings.tls_certificate,
+        "ssl.key.location": settings.tls_key,
+        "ssl.key.password": key_password,
+    }
+    return {name: str(value) for name, value in told.items() if value}
+
+
+def administrator(settings: Settings, on_error: Callable[[KafkaError], None] | None = None) -> AdminClient:
+    """Return a client that asks questions; `on_error` hears why nobody answers."""
+    own = {
+        name: value
+        for name, value in kafka_properties(settings, "consumer").items()
+        if name.startswith(_ADMINISTRATORS)
+    }
+    told: dict[str, Any] = {**connection_properties(settings), **own, "error_cb": on_error or _note}
+    return AdminClient(told)
+
+
+def check_rights(settings: Settings) -> None:
+    """Raise `KafkaFailed` that names every right that is missing; what the brokers do not tell is passed over."""
+    unheard: list[KafkaError] = []
+    admin = administrator(settings, unheard.append)
+    needed = {settings.output_topic: AclOperation.WRITE, settings.dead_letter_topic: AclOperation.WRITE}
+    if not settings.input_topic.startswith("^"):
+        needed[settings.input_topic] = AclOperation.READ
+    missing = _missing_of_topics(admin, needed) + _missing_of_group(admin, settings.group_id)
+    if refused := next((error for error in unheard if error.code() in _NOT_LET_IN), None):
+        raise KafkaFailed(
+            f"the brokers do not let this worker in: {refused.str()}. Check its name, its password, its certificates"
+        )
+    for error in unheard:
+        _note(error)
+    if missing:
+        told = ", nor ".join(missing)
+        raise KafkaFailed(f"this worker has no right {told}; grant it (kafka-acls.sh), and start again")
+
+
+def _missing_of_topics(admin: AdminClient, needed: dict[str, AclOperation]) -> list[str]:
+    futures = admin.describe_topics(
+        TopicCollection(list(needed)), include_authorized_operations=True, request_timeout=_ASK_SECONDS
+    )
+    missing = []
+    for topic, future in futures.items():
+        operation = needed[topic]
+        if _lacks(future, operation, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            missing.append(f"to {operation.name.lower()} the topic {topic!r}")
+    return missing
+
+
+def _missing_of_group(admin: AdminClient, group: str) -> list[str]:
+    (future,) = admin.describe_consumer_groups(
+        [group], include_authorized_operations=True, request_timeout=_ASK_SECONDS
+    ).values()
+    lacks = _lacks(future, AclOperation.READ, KafkaError.GROUP_AUTHORIZATION_FAILED)
+    return [f"to read as the group {group!r}"] if lacks else []
+
+
+def _lacks(future: Any, operation: AclOperation, refused: int) -> bool:
+    """Return whether an operation is refused; False also where the broker does not say."""
+    try:
+        told = future.result().authorized_operations
+    except KafkaException as error:
+        reason: KafkaError = error.args[0]
+        if reason.code() == refused:
+            return True
+        if reason.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND):
+            log.warning("rights_unknown", extra={"code": reason.name(), "reason": reason.str()})
+        return False
+    return bool(told) and operation not in told
+
+
+def _check_password(settings: Settings, password: str) -> None:
+    if settings.sasl_mechanism not in ("", "OAUTHBEARER") and not (settings.sasl_username and password):
+        raise SettingsError(
+            f"sasl_mechanism {settings.sasl_mechanism} needs RANER_SASL_USERNAME, and RANER_SASL_PASSWORD or "
+            "RANER_SASL_PASSWORD_FILE"
+        )
+
+
+def _protocol(settings: Settings) -> str:
+    if settings.security_protocol:
+        return settings.security_protocol
+    if settings.sasl_mechanism:
+        return "SASL_SSL"  # a password does not go over the line in the clear unless told to
+    return "SSL" if settings.tls_ca or settings.tls_certificate else ""
+
+
+def _secret(settings: Settings, name: str) -> str:
+    """Return a secret from its setting, or from the file that its setting names; raise `SettingsError` if it cannot."""
+    given, path = getattr(settings, name), getattr(settings, f"{name}_file")
+    if not path:
+        return str(given)
+    if given:
+        raise SettingsError(f"{name} and {name}_file are both given; leave one of them out")
+    try:
+        return str(path.read_text(encoding="utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}_file {path} cannot be read: {error}") from error
+
+
+def _note(error: KafkaError) -> None:
+    log.warning("kafka_error", extra={"client": "administrator", "code": error.name(), "reason": error.str()})
