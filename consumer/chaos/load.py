@@ -72,14 +72,15 @@ def large(stage: Stage) -> Result:
     field, random = stage.field, stage.random()
     with crew(stage.directory, stage.with_settings(kafka_producer_compression_type="none").settings) as workers:
         workers.start()
-        for _ in range(5):
-            field.send(stage.size.messages // 20, random)
-            field.send(5, random, length=3_500)
+        for _ in range(2):
+            field.send(stage.size.messages // 10, random)
+            field.send(3, random, length=3_500)
         field.wait_until_done(workers.check)
         refused = sum(len(hand.events("outcome_refused")) for hand in workers.hands)
         workers.stop_all()
-        problem = "" if refused else "the broker refused nothing"
-        return Result("output over the topic's limit", field.account(), refused, 0, (), 0, 0, 0, problem)
+        rebalances = workers.rebalances()
+    problem = "" if refused else "the broker refused nothing"
+    return Result("output over the topic's limit", field.account(), refused, rebalances=rebalances, problem=problem)
 
 
 def full_queue(stage: Stage) -> Result:
@@ -93,8 +94,9 @@ def full_queue(stage: Stage) -> Result:
         _send_long(stage, Random(stage.seed + 1), workers)  # noqa: S311 - a trial that can be repeated
         grown = worker.metrics().get("raner_resident_memory_peak_bytes", 0.0) - before
         workers.stop_all()
+        rebalances = workers.rebalances()
     problem = f"memory grew by {grown / _MIB:.0f} MiB" if grown > 16 * _MIB else ""
-    return Result("producer queue full", field.account(), problem=problem)
+    return Result("producer queue full", field.account(), rebalances=rebalances, problem=problem)
 
 
 def _send_long(stage: Stage, random: Random, workers: Crew) -> None:

@@ -90,5 +90,5 @@ def row(result: Result, delivery: str) -> tuple[str, ...]:
     account = result.account
     counts = (account.sent, result.strikes, result.in_flight, result.rebalances, account.lost, account.doubled)
     times = sorted(result.recoveries)
-    shares = [f"{times[min(len(times) - 1, int(share * len(times)))]:.1f}" if times else "" for share in (0.5, 0.99)]
+    shares = [f"{times[round(share * (len(times) - 1))]:.1f}" if times else "" for share in (0.5, 0.99)]
     return (result.name, delivery, *(f"{count:,}" for count in counts), *shares)

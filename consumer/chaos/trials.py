@@ -64,7 +64,14 @@ def stop_loop(stage: Stage) -> Result:
         workers.start()
         field.wait_until_done(workers.check)
         _end(workers)
-    return Result("SIGTERM in the middle of a batch", field.account(), stage.size.stops, in_flight, tuple(times))
+    return Result(
+        "SIGTERM in the middle of a batch",
+        field.account(),
+        stage.size.stops,
+        in_flight,
+        tuple(times),
+        workers.rebalances(),
+    )
 
 
 def zombie(stage: Stage) -> Result:
@@ -84,7 +91,9 @@ def zombie(stage: Stage) -> Result:
         field.send(stage.size.messages // 4, random)
         field.wait_until_done(lambda: None)
         _end(workers, but=frozen)
-    return Result("SIGSTOP past the session", field.account(), 1, held, (took,), may_double=stage.batch)
+    return Result(
+        "SIGSTOP past the session", field.account(), 1, held, (took,), workers.rebalances(), may_double=stage.batch
+    )
 
 
 def churn(stage: Stage) -> Result:

@@ -32,10 +32,11 @@ class Kafka:
     """Everything that speaks Kafka. Left in order: what was committed is told, the group is left."""
 
     def __init__(self, settings: Settings, metrics: Metrics, health: Health, shutdown: Shutdown) -> None:
-        """Make the clients and subscribe."""
+        """Make the clients and subscribe; raise `KafkaFailed` for rights that are missing."""
+        patiently(partial(check_rights, settings), shutdown.check)
         incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
         waiting = partial(_waiting, health, shutdown)
-        self._settings, self._shutdown = settings, shutdown
+        self._shutdown = shutdown
         self._slot: slots.Slot | None = None
         self._consumer = make_consumer(settings, incoming)
         self.delivery: AtLeastOnceDelivery | ExactlyOnceDelivery
@@ -49,8 +50,11 @@ class Kafka:
         health.watch(incoming.problem, self.source.problem, outgoing.problem)
 
     def __enter__(self) -> Kafka:
-        patiently(partial(check_rights, self._settings), self._shutdown.check)
-        self.delivery.open(lambda: self._shutdown.requested)
+        try:
+            self.delivery.open(lambda: self._shutdown.requested)
+        except BaseException:
+            self.__exit__()  # a member that does not leave is waited for, by its group and by its own process
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

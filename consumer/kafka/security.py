@@ -14,6 +14,7 @@ from consumer.errors import KafkaFailed, SettingsError
 from consumer.settings import Settings, kafka_properties
 
 _ASK_SECONDS = 10.0
+_TLS = "SSL routines"  # how OpenSSL begins, in errors that bear the code of a broken connection
 _NOT_LET_IN = {KafkaError._AUTHENTICATION, KafkaError._SSL}  # which shows nowhere but in the error event
 _ADMINISTRATORS = ("sasl.", "ssl.", "security.", "enable.sasl.", "client.", "socket.", "broker.address.")
 
@@ -57,13 +58,16 @@ def check_rights(settings: Settings) -> None:
     needed = {settings.output_topic: AclOperation.WRITE, settings.dead_letter_topic: AclOperation.WRITE}
     if not settings.input_topic.startswith("^"):
         needed[settings.input_topic] = AclOperation.READ
-    missing = _missing_of_topics(admin, needed) + _missing_of_group(admin, settings.group_id)
-    if refused := next((error for error in unheard if error.code() in _NOT_LET_IN), None):
-        raise KafkaFailed(
-            f"the brokers do not let this worker in: {refused.str()}. Check its name, its password, its certificates"
-        )
+    missing = _missing_of_topics(admin, needed)
+    while admin.poll(0):  # error events are served here alone
+        pass
     for error in unheard:
         _note(error)
+        if error.code() in _NOT_LET_IN or _TLS in error.str():
+            raise KafkaFailed(
+                f"the brokers do not let this worker in: {error.str()}. Check its name, its password, its certificates"
+            )
+    missing += _missing_of_group(admin, settings.group_id)
     if missing:
         told = ", nor ".join(missing)
         raise KafkaFailed(f"this worker has no right {told}; grant it (kafka-acls.sh), and start again")

@@ -102,8 +102,10 @@ class Transactions:
         self._begun = time.monotonic()
         for number, outcome in enumerate(outcomes):
             self._publisher.produce(self._producer, outcome, partial(_note, errors, number))
-            while self._apart and self._producer.flush(WAIT_SECONDS) and not errors:
+            while self._apart and self._producer.flush(WAIT_SECONDS):
                 self._waiting()
+            if errors:
+                break  # the transaction has failed, and takes nothing more
         while self._producer.flush(WAIT_SECONDS) and not errors:
             self._waiting()
         if errors:
