@@ -42,7 +42,13 @@ def kill_loop(stage: Stage) -> Result:
         field.wait_until_done(workers.check)
         _end(workers)
     return Result(
-        "kill -9 of one of three", field.account(), kills, in_flight, tuple(recoveries), may_double=kills * stage.batch
+        "kill -9 of one of three",
+        field.account(),
+        kills,
+        in_flight,
+        tuple(recoveries),
+        workers.rebalances(),
+        may_double=kills * stage.batch,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -58,7 +58,7 @@ def check_rights(settings: Settings) -> None:
     needed = {settings.output_topic: AclOperation.WRITE, settings.dead_letter_topic: AclOperation.WRITE}
     if not settings.input_topic.startswith("^"):
         needed[settings.input_topic] = AclOperation.READ
-    missing = _missing_of_topics(admin, needed)
+    missing = _missing_of_topics(admin, needed) if _has_controller(admin) else []
     while admin.poll(0):  # error events are served here alone
         pass
     for error in unheard:
@@ -67,21 +67,32 @@ def check_rights(settings: Settings) -> None:
             raise KafkaFailed(
                 f"the brokers do not let this worker in: {error.str()}. Check its name, its password, its certificates"
             )
-    missing += _missing_of_group(admin, settings.group_id)
+    if _has_controller(admin):
+        missing += _missing_of_group(admin, settings.group_id)
     if missing:
         told = ", nor ".join(missing)
         raise KafkaFailed(f"this worker has no right {told}; grant it (kafka-acls.sh), and start again")
 
 
-def _missing_of_topics(admin: AdminClient, needed: dict[str, AclOperation]) -> list[str]:
+def _has_controller(admin: AdminClient) -> bool:
+    """Return whether there is a cluster to ask: the embedded broker has no controller, and would be waited for."""
+    try:
+        cluster = admin.list_topics(timeout=_ASK_SECONDS)
+        return cluster.controller_id in cluster.brokers
+    except KafkaException as error:
+        log.warning("rights_unknown", extra={"code": error.args[0].name(), "reason": error.args[0].str()})
+        return False
+
+
+def _missing_of_topics(admin: AdminClient, needed: Mapping[str, AclOperation]) -> list[str]:
     futures = admin.describe_topics(
         TopicCollection(list(needed)), include_authorized_operations=True, request_timeout=_ASK_SECONDS
     )
     missing = []
     for topic, future in futures.items():
-        operation = needed[topic]
-        if _lacks(future, operation, KafkaError.TOPIC_AUTHORIZATION_FAILED):
-            missing.append(f"to {operation.name.lower()} the topic {topic!r}")
+        operations = _operations(future, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        if operations is not None and needed[topic] not in operations:
+            missing.append(f"to {needed[topic].name.lower()} the topic {topic!r}")
     return missing
 
 
@@ -89,22 +100,21 @@ def _missing_of_group(admin: AdminClient, group: str) -> list[str]:
     (future,) = admin.describe_consumer_groups(
         [group], include_authorized_operations=True, request_timeout=_ASK_SECONDS
     ).values()
-    lacks = _lacks(future, AclOperation.READ, KafkaError.GROUP_AUTHORIZATION_FAILED)
-    return [f"to read as the group {group!r}"] if lacks else []
+    operations = _operations(future, KafkaError.GROUP_AUTHORIZATION_FAILED)
+    return [] if operations is None or AclOperation.READ in operations else [f"to read as the group {group!r}"]
 
 
-def _lacks(future: Any, operation: AclOperation, refused: int) -> bool:
-    """Return whether an operation is refused; False also where the broker does not say."""
+def _operations(future: Any, refused: int) -> Collection[AclOperation] | None:
+    """Return what is allowed, nothing where not even asking is, and None where the broker does not say."""
     try:
-        told = future.result().authorized_operations
+        return future.result().authorized_operations or None
     except KafkaException as error:
         reason: KafkaError = error.args[0]
         if reason.code() == refused:
-            return True
+            return ()
         if reason.code() not in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.GROUP_ID_NOT_FOUND):
             log.warning("rights_unknown", extra={"code": reason.name(), "reason": reason.str()})
-        return False
-    return bool(told) and operation not in told
+        return None
 
 
 def _check_password(settings: Settings, password: str) -> None:
