@@ -92,7 +92,7 @@ class Hand:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired as late:
-            raise ChaosFailed(f"a worker did not end within {seconds:.0f} s; its log is {self.log}") from late
+            raise ChaosFailed(f"a worker did not end within {seconds:.0f} s\n{self.tail()}") from late
 
     def tail(self) -> str:
         """Return the end of its log."""

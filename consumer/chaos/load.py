@@ -15,6 +15,7 @@ from consumer.errors import ChaosFailed, DeadLetterLimitReached
 _SHARES = (0.01, 0.5, 1.0)
 _MOST_POLL_SECONDS = 4.0
 _LONG_RECORDS = 100
+_BROKEN_RECORDS = 400  # at least, for the limit to be reached in some partition
 _MIB = 1024**2
 
 
@@ -27,7 +28,7 @@ def broken(stage: Stage) -> Result:
             field.send(share, random, broken=broken_share)
         field.wait_until_done(workers.check)
         workers.stop_all()
-        field.send(share, random, broken=1.0)
+        field.send(max(share, _BROKEN_RECORDS), random, broken=1.0)
         before, limit = field.lagging(), 20
         for _ in range(2):
             hand = workers.start(dead_letter_consecutive=str(limit), batch_records="8")
