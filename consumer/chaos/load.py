@@ -15,6 +15,7 @@ from consumer.errors import ChaosFailed, DeadLetterLimitReached
 _SHARES = (0.01, 0.5, 1.0)
 _MOST_POLL_SECONDS = 4.0
 _LONG_RECORDS = 100
+_QUEUED_RECORDS = 24  # ten times what the queue holds
 _BROKEN_RECORDS = 400  # at least, for the limit to be reached in some partition
 _MIB = 1024**2
 
@@ -101,7 +102,7 @@ def full_queue(stage: Stage) -> Result:
 
 
 def _send_long(stage: Stage, random: Random, workers: Crew) -> None:
-    stage.field.send(stage.size.messages // 20, random, length=3_000)
+    stage.field.send(_QUEUED_RECORDS, random, length=3_000)
     stage.field.wait_until_done(workers.check)
 
 
