@@ -49,7 +49,12 @@ def test_a_static_member_that_is_killed_and_started_again_moves_no_partition(rea
     settings = real.settings()
     with worker_process(tmp_path, **settings, group_instance_id="other") as other:
         with worker_process(tmp_path, **settings, group_instance_id="one") as one:
-            wait_for(lambda: one.metric("raner_assigned_partitions") == 2, "two partitions each", one)
+            both = (one, other)
+            wait_for(
+                lambda: [each.metric("raner_assigned_partitions") for each in both] == [2, 2],
+                "two partitions each",
+                one,
+            )
         before = other.metric("raner_rebalances_total")
         with worker_process(tmp_path, **settings, group_instance_id="one") as again:
             wait_for(lambda: again.metric("raner_assigned_partitions") == 2, "the same partitions", again)
