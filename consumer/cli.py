@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_pull(_command(actions, "model pull", "make a serving directory from a RaNER model on ModelScope"))
     models.add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
     models.add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
+    models.add_verify(_command(actions, "model verify", "compare a model's int8 with float32 on texts of your own"))
     models.add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
     bench = commands.add_parser("bench", help="measure, and compare", description="Measure, and compare.")
     measures = bench.add_subparsers(required=True, metavar="COMMAND")
@@ -167,6 +168,9 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
             help=f"rename a {whose} type; may be repeated (default: none)",
         )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
+    parser.add_argument(
+        "--calibration", action="store_true", help="compare scores with the share that is right (default: no)"
+    )
     _add_model(parser)
     _add_reading(parser)
 

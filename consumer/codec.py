@@ -86,24 +86,23 @@ def encode(
 ) -> Outcome:
     """Make the outcome of a message; `spans[i]` belongs to its i-th text. `by_field` where several may be annotated."""
     record = message.record
-    # One by one: a long text has tens of thousands, and each takes ten times the memory of what is written of it.
-    entities = [
-        entity(text, span, field if by_field else None).model_dump_json()
+    entities = tuple(
+        entity(text, span, field if by_field else None)
         for (field, text), its in zip(message.texts.items(), spans, strict=True)
         for span in its
-    ]
+    )
     name = record_id(record.topic, record.partition, record.offset, record.timestamp)
     annotated = AnnotatedMessage(
         record_id=name,
         id=name if message.id is None else message.id,
         source=Source(topic=record.topic, partition=record.partition, offset=record.offset, timestamp=record.timestamp),
         text=message.texts if by_field else next(iter(message.texts.values())),
+        entities=entities,
         model=model,
         processing=processing,
         attributes=message.attributes,
     )
-    types = tuple(span.label for its in spans for span in its)
-    return Outcome(record, annotated.to_json(entities), record.headers, entities=types)
+    return Outcome(record, annotated.to_json(), record.headers, entities=tuple(entity.type for entity in entities))
 
 
 def tombstone(record: Record) -> Outcome:

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from consumer.demo.run import Summary
     from consumer.memory import Plan
     from consumer.offline import Line
+    from nlp.calibration import Calibration
     from nlp.evaluate import Counts, Report
     from nlp.model import Manifest
     from nlp.training import trainer
+    from nlp.verify import Comparison
 
 MIB = 1024**2
 _COLOURS = {"PER": "#0b2540 on #8ecbff", "LOC": "#0c2f12 on #9be29b", "ORG": "#3d1230 on #f5a6d8"}
@@ -88,7 +91,7 @@ def model(manifest: Manifest) -> None:
         "labels": " ".join(manifest.labels),
         "maximum length": f"{manifest.max_length} tokens",
         "encoder": f"{manifest.layers} layers of {manifest.hidden}, {manifest.heads} heads",
-        "quantisation": f"{manifest.quantization}, {manifest.scale} scale",
+        "quantisation": manifest.quantization + ("" if manifest.scale == "none" else f", {manifest.scale} scale"),
         "source": manifest.source,
         "licence": manifest.licence,
         **{f"sha256 {name}": digest for name, digest in manifest.files.items()},
@@ -108,12 +111,14 @@ def plan(plan: Plan) -> None:
     _out().print(table)
 
 
-def report(report: Report, format: str) -> None:
+def report(report: Report, format: str, calibration: Calibration | None = None) -> None:
     """Print an evaluation: a table in per cent, or JSON in shares."""
     if format == "json":
         types = {name: _figures(counts) for name, counts in report.types.items()}
         left_out = {"gold": report.gold_left_out, "predicted": report.predicted_left_out}
-        told = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
+        told: dict[str, Any] = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
+        if calibration:
+            told["calibration"] = asdict(calibration)
         plain(json.dumps(told, ensure_ascii=False))
         return
     table = _table("type", "precision", "recall", "F1", "gold", "predicted", numbers=True)
@@ -126,6 +131,43 @@ def report(report: Report, format: str) -> None:
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
             _out().print(f"left out, without a counterpart, {side}: {names}")
+    if calibration:
+        _calibration(calibration)
+
+
+def _calibration(calibration: Calibration) -> None:
+    table = _table("score", "spans", "average score", "right", numbers=True)
+    for each in calibration.bins:
+        table.add_row(f"{each.low:.1f} to {each.high:.1f}", f"{each.spans:,}", f"{each.score:.3f}", f"{each.right:.3f}")
+    _out().print("", table)
+    _out().print(f"expected calibration error: {calibration.error:.4f}")
+
+
+def comparison(comparison: Comparison, shown: int) -> None:
+    """Print what int8 changes, and at most `shown` of the texts that it reads otherwise."""
+    found, c = comparison.entities, comparison
+    table = _table("int8 against float32", "", numbers=True)
+    rows = {
+        "texts": f"{c.texts:,}",
+        "characters": f"{c.characters:,}",
+        "error of the emissions, of their spread": f"{c.error:.2%}",
+        "characters whose highest tag agrees": f"{c.agreement:.3%}",
+        "entities, float32": f"{found.gold:,}",
+        "entities, int8": f"{found.predicted:,}",
+        "F1 of int8's entities against float32's": f"{found.f1:.2%}",
+        "… in 95 of 100 samples of as many texts": f"{c.low:.2%} to {c.high:.2%}",
+        "texts that differ": f"{len(c.differences):,}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    _out().print(table)
+    for difference in c.differences[:shown]:
+        for sign, spans in (("-", difference.lost), ("+", difference.added)):
+            if spans:
+                line = marked(difference.text, [(span.start, span.end, span.label) for span in spans])
+                _out().print(_styled((f"{sign} ", "bold"), line))
+    if (left := len(c.differences) - shown) > 0:
+        _out().print(f"… and {left:,} more (--show)")
 
 
 def told(text: str) -> None:
@@ -250,7 +292,7 @@ def _json_line(line: Line) -> None:
     told["text"] = message.texts if line.by_field else next(iter(message.texts.values()))
     sys.stdout.write(f'{_json(told)[:-1]}, "entities": [')
     for i, (_, entity) in enumerate(line.entities()):
-        sys.stdout.write((", " if i else "") + _json(entity.model_dump()))
+        sys.stdout.write((", " if i else "") + _json(entity.members()))
     attributes = "" if message.attributes == "{}" else f', "attributes": {message.attributes}'
     plain(f"]{attributes.translate(_LINE_ENDS)}}}")
 

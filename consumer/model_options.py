@@ -15,19 +15,7 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)"
     )
-    parser.add_argument(
-        "--quantization",
-        choices=("int8", "fp32", "both"),
-        default="int8",
-        help="encoder to write: int8, fp32, or both beside each other (default: int8)",
-    )
-    parser.add_argument(
-        "--scale",
-        choices=("pair-safe", "plain"),
-        default="pair-safe",
-        help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
-    )
-    parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+    _add_conversion(parser)
 
 
 def add_synth(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +51,56 @@ def add_pull(parser: argparse.ArgumentParser) -> None:
         "(default: the hub's master, and the start of the weights' sha256)",
     )
     parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: ID)")
+    _add_conversion(parser)
+
+
+def _add_conversion(parser: argparse.ArgumentParser) -> None:
+    """Add what `model pull` and `model convert` have in common."""
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
+    parser.add_argument(
+        "--quantization",
+        choices=("int8", "fp32", "both"),
+        default="int8",
+        help="encoder to write: int8, fp32, or both beside each other (default: int8)",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=("pair-safe", "plain"),
+        default="pair-safe",
+        help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
+    )
+    parser.add_argument(
+        "--verify", metavar="TEXTS", help="compare int8 with float32 on this file first (default: no comparison)"
+    )
+    _add_comparison(parser)
+    parser.add_argument(
+        "--fallback",
+        choices=("fp32",),
+        help="with --verify: what to write in place of an int8 that does not pass (default: nothing)",
+    )
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `model verify`."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory")
+    parser.add_argument("texts", metavar="TEXTS", help="a text a line, or JSON lines with a field text; - for stdin")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="SRC", help="what it was made from, if it holds int8 alone (default: none)"
+    )
+    _add_comparison(parser)
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.99,
+        metavar="SHARE",
+        help="least F1 of int8's entities against float32's that passes (default: 0.99)",
+    )
+    parser.add_argument(
+        "--show", type=int, default=20, metavar="NUMBER", help="most texts to print that differ (default: 20)"
+    )
 
 
 def add_info(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import IO
 
 from consumer import codec
 from consumer.codec import Format, Message, Rejected
+from consumer.errors import SettingsError
 from consumer.records import Record
 from nlp.annotator import Annotator
 from nlp.types import Span
@@ -17,6 +18,15 @@ _GROUP_LINES = 64
 _GROUP_BYTES = 64 * 1024
 _NO_LIMIT = 2**62
 _PLAIN = Format((), _NO_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A line, numbered from 1, read as a message or not; `by_field` where several fields may hold texts."""
+
+    number: int
+    item: Message | Rejected
+    by_field: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +56,25 @@ class BadLine:
 def annotate_lines(
     file: IO[bytes], annotator: Annotator, fields: Sequence[str], format: str
 ) -> Iterator[Line | BadLine]:
-    """Yield every line of a file annotated, in order, also empty ones; only a line feed ends a line.
+    """Yield every line of a file annotated, in order, also empty ones; see `decode_lines`."""
+    group: list[Decoded] = []
+    size = 0
+    for line in decode_lines(file, fields, format):
+        group.append(line)
+        size += len(line.item.record.value or b"")
+        if len(group) >= _GROUP_LINES or size >= _GROUP_BYTES:
+            yield from _annotated(group, annotator)
+            group, size = [], 0
+    yield from _annotated(group, annotator)
+
+
+def decode_lines(file: IO[bytes], fields: Sequence[str], format: str) -> Iterator[Decoded]:
+    """Yield every line of a file read as a message, in order; only a line feed ends a line.
 
     `format` is `text`, `jsonl`, or `auto`: JSON lines if the first line that is not blank begins an object. Blank
     lines between JSON lines are passed over.
     """
     reading: Format | None = None
-    group: list[tuple[int, Message | Rejected]] = []
-    size = 0
     for number, raw in enumerate(file, 1):
         value = raw.removesuffix(b"\n").removesuffix(b"\r")
         if reading is None and (format != "auto" or value.strip()):
@@ -61,25 +82,30 @@ def annotate_lines(
             reading = Format(tuple(fields) if is_json else (), _NO_LIMIT)
         if reading and reading.fields and not value.strip():
             continue
-        group.append((number, codec.decode(_record(number, value), reading or _PLAIN)))
-        size += len(value)
-        if len(group) >= _GROUP_LINES or size >= _GROUP_BYTES:
-            yield from _annotated(group, annotator, reading or _PLAIN)
-            group, size = [], 0
-    yield from _annotated(group, annotator, reading or _PLAIN)
+        used = reading or _PLAIN
+        yield Decoded(number, codec.decode(_record(number, value), used), by_field=len(used.fields) > 1)
 
 
-def _annotated(
-    group: Sequence[tuple[int, Message | Rejected]], annotator: Annotator, reading: Format
-) -> Iterator[Line | BadLine]:
-    by_field = len(reading.fields) > 1
-    texts = [text for _, item in group if isinstance(item, Message) for text in item.texts.values()]
+def read_texts(file: IO[bytes], name: str, fields: Sequence[str], format: str) -> list[str]:
+    """Return the texts of a file's lines that hold any; raise `SettingsError` for a line that cannot be read."""
+    texts = []
+    for line in decode_lines(file, fields, format):
+        if isinstance(line.item, Rejected):
+            raise SettingsError(f"{name}:{line.number}: {line.item.reason}: {line.item.error}")
+        texts += [text for text in line.item.texts.values() if text]
+    if not texts:
+        raise SettingsError(f"{name} holds no text; expected a text a line, or JSON lines")
+    return texts
+
+
+def _annotated(group: Sequence[Decoded], annotator: Annotator) -> Iterator[Line | BadLine]:
+    texts = [text for line in group if isinstance(line.item, Message) for text in line.item.texts.values()]
     spans = iter(annotator.annotate(texts))
-    for number, item in group:
-        if isinstance(item, Rejected):
-            yield BadLine(number, f"{item.reason}: {item.error}")
+    for line in group:
+        if isinstance(line.item, Rejected):
+            yield BadLine(line.number, f"{line.item.reason}: {line.item.error}")
         else:
-            yield Line(number, item, {field: next(spans) for field in item.texts}, by_field)
+            yield Line(line.number, line.item, {field: next(spans) for field in line.item.texts}, line.by_field)
 
 
 def _record(number: int, value: bytes) -> Record:

@@ -14,10 +14,8 @@ from nlp.errors import CheckpointError
 from nlp.labels import Scheme
 from nlp.layout import check_layout, found, read_json
 from nlp.model import Manifest, sha256
+from nlp.tensors import load_tensors, renamed, weights_file
 from nlp.types import FloatArray
-
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # LayerNorm in checkpoints that descend from TensorFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,41 +203,6 @@ def _in_order(mapping: Any, place: str) -> tuple[str, ...]:
     if sorted(ids) != list(range(len(ids))):
         raise CheckpointError(f"{place} numbers its labels {sorted(ids)}; expected 0 to {len(ids) - 1}")
     return tuple(ids[i] for i in range(len(ids)))
-
-
-def weights_file(directory: Path) -> Path:
-    """Return the file of weights in a checkpoint, safetensors before a pickle."""
-    for name in WEIGHTS:
-        if (directory / name).is_file():
-            return directory / name
-    raise CheckpointError(f"{directory} holds no weights ({' or '.join(WEIGHTS)}); found: {found(directory)}")
-
-
-def load_tensors(path: Path) -> dict[str, FloatArray]:
-    """Load the tensors of a file as float32, by the names that they have there."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            return {name: np.asarray(value, np.float32) for name, value in load_file(path).items()}
-        import torch
-    except ModuleNotFoundError as error:
-        raise CheckpointError(f"reading {path.name} needs {error.name}: pip install 'raner-stream[convert]'") from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: value.float().numpy() for name, value in state.items()}
-    except Exception as error:  # torch raises many kinds; each means that this file is not tensors alone
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path} could not be read as a dictionary of tensors: {reason}") from error
-
-
-def renamed(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Name tensors as RaNER's own loader does: without `head.`, and LayerNorm's by their newer names."""
-    renamed = {}
-    for name, value in tensors.items():
-        stem, _, last = name.removeprefix("head.").rpartition(".")
-        renamed[f"{stem}.{_OLD_NAMES.get(last, last)}"] = value
-    return renamed
 
 
 def _check_shapes(tensors: Mapping[str, FloatArray], architecture: Architecture, tags: int, path: Path) -> None:

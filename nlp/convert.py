@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, Protocol
@@ -14,6 +14,7 @@ from ctranslate2.specs.common_spec import EmbeddingsSpec, LayerNormSpec, LinearS
 from numpy.typing import NDArray
 
 from nlp import model
+from nlp.centre import centred
 from nlp.checkpoint import Architecture, Checkpoint, describe, read_checkpoint
 from nlp.errors import CheckpointError, ModelError
 from nlp.types import FloatArray
@@ -55,7 +56,7 @@ def convert(
             origin=origin or source.resolve().name,
             licence=licence,
             quantization=quantization,
-            scale=scale,
+            scale="none" if quantization == "fp32" else scale,
             files=model.digests(made),
         )
         model.write_manifest(made, manifest)
@@ -87,7 +88,8 @@ def quantize(weight: FloatArray, *, pair_safe: bool) -> tuple[NDArray[np.int8], 
 def _write_files(checkpoint: Checkpoint, directory: Path, quantization: Quantization, scale: Scale) -> None:
     directory.mkdir()
     if quantization != "fp32":
-        _write_encoder(checkpoint, directory / model.ENCODERS["ct2-int8"], _Int8(pair_safe=scale == "pair-safe"))
+        encoder = replace(checkpoint, tensors=centred(checkpoint))
+        _write_encoder(encoder, directory / model.ENCODERS["ct2-int8"], _Int8(pair_safe=scale == "pair-safe"))
     if quantization != "int8":
         _write_encoder(checkpoint, directory / model.ENCODERS["ct2-fp32"], _Float32())
     np.savez(directory / model.HEAD, **asdict(model.Head.of(checkpoint.tensors)))

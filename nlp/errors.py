@@ -27,3 +27,7 @@ class GoldError(NlpError):
 
 class TrainingError(NlpError):
     """A recipe, its data or an unfinished run cannot be trained with."""
+
+
+class VerificationError(NlpError):
+    """What int8 finds differs too much from what float32 finds, or cannot be compared."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nlp.checkpoint import WEIGHTS, read_small_files
-from nlp.convert import convert, refuse_occupied
+from nlp.checkpoint import read_small_files
+from nlp.convert import Quantization, Scale, convert, refuse_occupied
 from nlp.errors import CheckpointError, HubError
 from nlp.load import load
 from nlp.model import Manifest
+from nlp.tensors import WEIGHTS
 
 _SMALL_FILES = ("configuration.json", "config.json", "label_mapping.json", "tokenizer_config.json", "vocab.txt")
 # Read by the client when it is imported: how often it asks for what there is, before it downloads anything.
@@ -29,8 +30,12 @@ def pull(
     name: str | None = None,
     origin: str | None = None,
     licence: str | None = None,
+    scale: Scale = "pair-safe",
+    choose: Callable[[Path], Quantization] = lambda _: "int8",
 ) -> Manifest:
     """Download the checkpoint `model_id` at `revision`, convert it to `destination`, and return the manifest.
+
+    `choose` is given the checkpoint and says what to write; it may compare first, and raise.
 
     The small files come first, and a foreign layout is refused before its weights are asked for. The result has been
     loaded and has annotated a text before it stands at `destination`; whatever fails leaves nothing there, and the
@@ -50,7 +55,14 @@ def pull(
                 if (source / weights).is_file():
                     break
             manifest = convert(
-                source, made, name=name or model_id, revision=revision, origin=origin or model_id, licence=licence
+                source,
+                made,
+                name=name or model_id,
+                revision=revision,
+                origin=origin or model_id,
+                licence=licence,
+                quantization=choose(source),
+                scale=scale,
             )
         except CheckpointError as error:  # say the model's name in place of a directory that will be gone
             raise CheckpointError(str(error).replace(str(source), model_id)) from error

@@ -11,6 +11,7 @@ from nlp.errors import ModelError
 from nlp.types import IntArray
 
 _CODE_POINTS = 0x110000
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 class Tokenizer:
@@ -21,14 +22,17 @@ class Tokenizer:
     """
 
     def __init__(self, vocabulary: Sequence[str], *, lower_case: bool, strip_accents: bool) -> None:
-        self._ids = {token: i for i, token in enumerate(vocabulary)}
-        if missing := [name for name in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if name not in self._ids]:
+        special = {token: i for i, token in enumerate(vocabulary) if token in _SPECIAL}
+        if missing := [token for token in _SPECIAL if token not in special]:
             raise ModelError(f"the vocabulary has no {', '.join(missing)}; expected a BERT vocabulary")
-        self.pad, self.unknown = self._ids["[PAD]"], self._ids["[UNK]"]
-        self.cls, self.sep = self._ids["[CLS]"], self._ids["[SEP]"]
+        self.pad, self.unknown, self.cls, self.sep = (special[token] for token in _SPECIAL)
         self._lower_case, self._strip_accents = lower_case, strip_accents
-        # One slot a code point, 0 until it is first met, then id + 1. Untouched pages of zeros cost no memory.
-        self._table = np.zeros(_CODE_POINTS, np.int32)
+        # One slot a code point: id + 1, and 0 for none. Untouched pages of zeros cost no memory, a dictionary 2 MiB.
+        self._vocabulary = np.zeros(_CODE_POINTS, np.int32)
+        for i, token in enumerate(vocabulary):
+            if len(token) == 1:
+                self._vocabulary[ord(token)] = i + 1
+        self._table = np.zeros(_CODE_POINTS, np.int32)  # the same for what texts hold, filled as it is met
 
     def encode(self, text: str) -> IntArray:
         """Return the id of every character, shape (characters,). A lone surrogate is [UNK] like any unknown one."""
@@ -48,4 +52,5 @@ class Tokenizer:
         if self._strip_accents:
             decomposed = unicodedata.normalize("NFD", character)
             character = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
-        return self._ids.get(character, self.unknown) if len(character) == 1 else self.unknown
+        known = int(self._vocabulary[ord(character)]) if len(character) == 1 else 0
+        return known - 1 if known else self.unknown

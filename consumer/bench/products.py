@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nlp.engines.cpu import keep_heap
+
 Product = Callable[[], object]
 Products = Iterator[tuple[str, int, Product]]  # what is multiplied, its multiply-adds, and what does it once
 
@@ -23,6 +25,7 @@ LAYER_BATCH = (64, 8)  # rows and width: attention over 8 tokens costs next to n
 def measure(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return multiply-adds per CPU-second by what was multiplied, with the method that `options` names."""
     warnings.simplefilter("ignore")
+    keep_heap()  # as the engines do
     products = METHODS[options["method"]](options)
     return {"rates": {name: _rate(product, macs, options["seconds"]) for name, macs, product in products}}
 
@@ -45,14 +48,15 @@ def _layers(options: Mapping[str, Any], *, engine: str, compute_type: str) -> Pr
     """CTranslate2 offers no bare product: the encoders of one layer that the parent made are nearly all products."""
     import ctranslate2
 
+    from nlp.engines.ct2 import load_encoder
     from nlp.model import ENCODERS
 
     rows, width = LAYER_BATCH
     ids = ctranslate2.StorageView.from_array(np.ones((rows, width), np.int32))
     lengths = ctranslate2.StorageView.from_array(np.full(rows, width, np.int32))
     for directory, layer in options["layers"].items():
-        path = str(Path(directory) / ENCODERS[engine])
-        encoder = ctranslate2.Encoder(path, compute_type=compute_type, intra_threads=options["threads"])
+        path = Path(directory) / ENCODERS[engine]
+        encoder = load_encoder(path, compute_type=compute_type, threads=options["threads"])
         yield layer["name"], layer["macs"], partial(_forward, encoder, ids, lengths)
 
 

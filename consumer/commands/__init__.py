@@ -8,8 +8,9 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import nlp
 from consumer import console, settings
@@ -17,6 +18,9 @@ from consumer.errors import SettingsError
 from nlp import model
 from nlp.annotator import Annotator
 from schemas.messages import json_schema
+
+if TYPE_CHECKING:
+    from nlp.convert import Quantization
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,6 +75,7 @@ def annotate(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """`raner-stream eval`."""
     from nlp import evaluate as evaluation
+    from nlp.calibration import calibrate
     from nlp.gold import read_gold
 
     gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
@@ -80,7 +85,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     report = evaluation.evaluate(
         gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names
     )
-    console.report(report, arguments.format)
+    measured = None
+    if arguments.calibration:
+        measured = calibrate(gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names)
+    console.report(report, arguments.format, measured)
     return 0
 
 
@@ -113,10 +121,22 @@ def model_convert(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
-        quantization=arguments.quantization,
+        quantization=_quantization(arguments, arguments.source),
         scale=arguments.scale,
     )
     console.model(manifest)
+    return 0
+
+
+def model_verify(arguments: argparse.Namespace) -> int:
+    """`raner-stream model verify`."""
+    from nlp import verify
+
+    texts = _texts(arguments.texts)
+    with verify.float32_of(arguments.directory, arguments.checkpoint) as float32:
+        comparison = verify.compare(arguments.directory, float32, texts, threads=_threads())
+    console.comparison(comparison, arguments.show)
+    comparison.require(arguments.threshold)
     return 0
 
 
@@ -143,6 +163,8 @@ def model_pull(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
+        scale=arguments.scale,
+        choose=partial(_quantization, arguments),
     )
     console.model(manifest)
     return 0
@@ -164,18 +186,49 @@ def schema(_: argparse.Namespace) -> int:
 
 
 def _annotator(arguments: argparse.Namespace) -> Annotator:
-    from consumer.memory import cpu_quota
-
     return nlp.load(
         arguments.model,
         engine=arguments.engine,
         decode=arguments.decode,
         min_score=arguments.min_score,
-        threads=arguments.threads or cpu_quota(),
+        threads=arguments.threads or _threads(),
         window=arguments.window,
         overlap=arguments.overlap,
         batch_tokens=arguments.batch_tokens,
     )
+
+
+def _quantization(arguments: argparse.Namespace, checkpoint: Path) -> Quantization:
+    """Return what to write, with --verify after comparing; raise `VerificationError` for an int8 that does not pass."""
+    from nlp import verify
+
+    wanted: Quantization = arguments.quantization
+    if not arguments.verify:
+        return wanted
+    if wanted == "fp32":
+        raise SettingsError("--verify compares int8 with float32, and --quantization fp32 writes no int8")
+    comparison = verify.compare_conversion(
+        checkpoint, _texts(arguments.verify), scale=arguments.scale, threads=_threads()
+    )
+    console.comparison(comparison, arguments.show)
+    if comparison.entities.f1 < arguments.threshold and arguments.fallback:
+        console.plain("int8 does not pass: float32 is kept")
+        return "fp32"
+    comparison.require(arguments.threshold)
+    return wanted
+
+
+def _texts(name: str) -> list[str]:
+    from consumer.offline import read_texts
+
+    with _opened(name) as file:
+        return read_texts(file, name, ("text",), "auto")
+
+
+def _threads() -> int:
+    from consumer.memory import cpu_quota
+
+    return cpu_quota()
 
 
 def _names(pairs: Iterable[str]) -> Mapping[str, str]:

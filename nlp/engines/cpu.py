@@ -1,11 +1,14 @@
-"""What this processor can do, as far as it decides how a model is computed."""
+"""What this processor and its C library can do, as far as it decides how a model is computed."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import sys
 from pathlib import Path
 
 _WIDE_SUMS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # these add products of int8 in 32 bits
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
@@ -31,3 +34,13 @@ def adds_pairs_in_16_bits() -> bool:
 def int8_is_fast() -> bool:
     """Say whether int8 products are worth their rounding: AVX2 or better, or another architecture's own."""
     return not is_x86() or "avx2" in cpu_flags()
+
+
+def keep_heap() -> None:
+    """Have glibc keep what a batch has freed for the next one.
+
+    By itself it gives the top of the heap back each time, and faulting the pages in again took a quarter of the time.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
+        mallopt(_M_TRIM_THRESHOLD, 64 * 1024**2)

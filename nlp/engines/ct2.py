@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
 
 from nlp import model
-from nlp.engines.cpu import adds_pairs_in_16_bits, cpu_flags
+from nlp.engines.cpu import adds_pairs_in_16_bits, cpu_flags, keep_heap
 from nlp.errors import ModelError
 from nlp.model import Head, Model
-from nlp.types import FloatArray, TokenBatch
+from nlp.types import FloatArray, IntArray, TokenBatch
 
 _COMPUTE_TYPES = {"ct2-int8": "int8", "ct2-fp32": "float32"}
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 class CT2Engine:
     """Runs the encoder of a serving directory.
 
-    CTranslate2 leaves padding out of its matrix products and quantises activations per token, so a row's result
-    depends on the row and its width only.
+    CTranslate2 leaves padding out of its matrix products. In int8 it quantises activations per token and adds whole
+    numbers, so a row's result depends on the row and its width only; float32 products round differently with the number
+    of rows, so there a row is computed at a time.
     """
 
     def __init__(self, encoder: Path, head: Head, *, compute_type: str, threads: int) -> None:
         """Load CTranslate2's model directory `encoder`; `compute_type` is what its weights are stored in."""
-        self._encoder = ctranslate2.Encoder(
-            str(encoder), device="cpu", compute_type=compute_type, intra_threads=threads
-        )
+        self._encoder = load_encoder(encoder, compute_type=compute_type, threads=threads)
+        self._alone = compute_type == "float32"
         self._weight = np.ascontiguousarray(head.weight.T)  # (hidden, tags)
         self._bias = head.bias
 
     def emissions(self, batch: TokenBatch) -> FloatArray:
         """See `Engine`."""
-        output = self._encoder.forward_batch(
-            ctranslate2.StorageView.from_array(batch.ids),
-            ctranslate2.StorageView.from_array(batch.lengths),
-        )
-        hidden = np.asarray(output.last_hidden_state)  # (rows, width, hidden), a view
+        rows = len(batch.ids)
+        step = 1 if self._alone else rows
         # One product per row: a single one over all rows would round differently with their number.
-        scores: FloatArray = np.stack([row @ self._weight for row in hidden]) + self._bias
-        return scores
+        scores = [
+            row @ self._weight
+            for start in range(0, rows, step)
+            for row in self._hidden(batch.ids[start : start + step], batch.lengths[start : start + step])
+        ]
+        return np.stack(scores) + self._bias
+
+    def _hidden(self, ids: IntArray, lengths: IntArray) -> FloatArray:
+        """Return the encoder's output, shape (rows, width, hidden)."""
+        view = ctranslate2.StorageView.from_array
+        hidden: FloatArray = np.asarray(self._encoder.forward_batch(view(ids), view(lengths)).last_hidden_state)
+        return hidden
+
+
+def load_encoder(directory: Path, *, compute_type: str, threads: int) -> Any:
+    """Load CTranslate2's model `directory`, and let it compute as fast as this processor and C library can."""
+    if "avx512_vnni" in cpu_flags():  # CTranslate2 would stay with AVX2; processors with VNNI do not slow down for more
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
+    encoder = ctranslate2.Encoder(str(directory), device="cpu", compute_type=compute_type, intra_threads=threads)
+    keep_heap()
+    return encoder
 
 
 def int8(directory: Path, threads: int) -> tuple[Model, CT2Engine]:
@@ -65,19 +79,4 @@ def fp32(directory: Path, threads: int) -> tuple[Model, CT2Engine]:
 
 
 def _engine(directory: Path, opened: Model, name: str, threads: int) -> CT2Engine:
-    if "avx512_vnni" in cpu_flags():  # CTranslate2 would stay with AVX2; processors with VNNI do not slow down for more
-        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
-    encoder = directory / model.ENCODERS[name]
-    engine = CT2Engine(encoder, opened.head, compute_type=_COMPUTE_TYPES[name], threads=threads)
-    _keep_heap()
-    return engine
-
-
-def _keep_heap() -> None:
-    """Have glibc keep what a batch has freed for the next one.
-
-    By itself it gives the top of the heap back each time, and faulting the pages in again took a quarter of the time.
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(_M_MMAP_THRESHOLD, 32 * 1024**2)
-        mallopt(_M_TRIM_THRESHOLD, 64 * 1024**2)
+    return CT2Engine(directory / model.ENCODERS[name], opened.head, compute_type=_COMPUTE_TYPES[name], threads=threads)

@@ -76,7 +76,7 @@ def int8(directory: Path, threads: int) -> tuple[Model, TorchEngine]:
     """Open a checkpoint and quantise its linear layers dynamically, embeddings staying float32."""
     checkpoint = read_checkpoint(directory)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # moved to another package, and kept here
+        warnings.simplefilter("ignore")  # torch deprecates this way of quantising, which is the one to compare with
         network = torch.ao.quantization.quantize_dynamic(_Network(checkpoint), {torch.nn.Linear}, dtype=torch.qint8)
     return _model(checkpoint, directory, "int8"), TorchEngine(network, threads)
 

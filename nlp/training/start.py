@@ -13,15 +13,13 @@ from nlp.batching import SPECIAL_TOKENS
 from nlp.checkpoint import (
     Architecture,
     architecture_of,
-    load_tensors,
     read_small_files,
-    renamed,
     vocabulary_in,
-    weights_file,
 )
 from nlp.errors import CheckpointError, TrainingError
 from nlp.layout import read_json
 from nlp.synth import bioes, impossible
+from nlp.tensors import load_tensors, renamed, weights_file
 from nlp.tokenizer import Tokenizer
 from nlp.training.recipe import Recipe
 from nlp.training.scripts import Scripts

@@ -1,26 +1,54 @@
 """What every engine must keep, whatever its runtime."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import nlp
-from nlp import model
 from nlp.batching import WIDTHS, token_batch
-from nlp.engines import open_engine
+from nlp.convert import convert
+from nlp.engines import ENGINES, open_engine
+from nlp.synth import BASE, synthesize
 from nlp.tokenizer import Tokenizer
 from nlp.types import Window
 
 TEXT = "中国足球协会主席王小明昨天在北京会见了来自上海的记者，双方就青年训练交换了意见。" * 20
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one-thread", "two-threads"])
-def engine(request):
-    return open_engine("ct2-int8", model.DEFAULT, request.param)[1]
+SMALL = replace(BASE, layers=2, heads=2, hidden=64, intermediate=128)
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    return Tokenizer(model.read_vocabulary(model.DEFAULT), lower_case=True, strip_accents=True)
+def directories(tmp_path_factory):
+    """A checkpoint, as torch's engines read it, and the serving directory made of it, for all others."""
+    directory = tmp_path_factory.mktemp("engines")
+    synthesize(directory / "checkpoint", SMALL, format="safetensors")
+    convert(directory / "checkpoint", directory / "served", quantization="both")
+    return {"torch": directory / "checkpoint", "ct2": directory / "served"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((name, threads), id=f"{name}-{threads}", marks=[pytest.mark.parity] * name.startswith("torch"))
+        for name in ENGINES
+        for threads in (1, 2)
+    ],
+)
+def opened(request, directories):
+    name, threads = request.param
+    return open_engine(name, directories[name.partition("-")[0]], threads)
+
+
+@pytest.fixture
+def engine(opened):
+    return opened[1]
+
+
+@pytest.fixture
+def tokenizer(opened):
+    return Tokenizer(opened[0].vocabulary, lower_case=True, strip_accents=True)
 
 
 def windows(lengths, shift=0):
@@ -57,3 +85,12 @@ def test_emissions_have_a_score_for_every_token_and_tag(engine, tokenizer):
 def test_threads_do_not_change_what_is_found():
     texts = [TEXT[i : i + 37] for i in range(0, 400, 13)]
     assert nlp.load(threads=1).annotate(texts) == nlp.load(threads=2).annotate(texts)
+
+
+def test_engines_of_one_checkpoint_score_alike(engine, tokenizer, directories):
+    batch = token_batch([TEXT], windows([60, 126]), 128, tokenizer)
+    expected = open_engine("ct2-fp32", directories["ct2"], 1)[1].emissions(batch)
+    scores = engine.emissions(batch)
+    for row, length in enumerate(batch.lengths):
+        difference = scores[row, :length] - expected[row, :length]
+        assert np.sqrt(np.mean(difference**2)) < 0.25 * expected[row, :length].std()

@@ -2,29 +2,63 @@
 
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import parity_texts
 import pytest
 from checkpoints import write_checkpoint
+from original import Original, Reading
+from parity_texts import LONGEST, SHARED
+from recorder import Recorder
 
 import nlp
 from nlp import model, synth
-from nlp.batching import token_batch, width_of
 from nlp.checkpoint import read_checkpoint
 from nlp.convert import convert
+from nlp.decoder import Piece
 from nlp.errors import CheckpointError
 from nlp.evaluate import evaluate
 from nlp.gold import Gold
 from nlp.types import Span
-from nlp.windows import windows
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]  # the warnings are those of older libraries
 
-SHARED = Path(__file__).parents[3] / "shared"
 CHECKPOINTS = ("bge4-mix", "minilm6-msra")
 ODD = "😀🀄𠮷ＡＢＣ①½ﬁ\u3000\t\x00\u200b\u200d\ufeff\ufffd\ue000İıßÅéñ한あァｱ้ा[]【】“”‘’—…·"
+INT8_TEXTS = 600
+OWN_PIPELINE = 200  # texts that ModelScope's pipeline reads by itself, one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """The same texts as ModelScope reads them, and as the core does in float32 with `decode="modelscope"`."""
+
+    texts: list[str]
+    theirs: list[Reading]
+    ours: Recorder
+    spans: list[list[Span]]
+
+
+def load_recorded(served, engine, **options):
+    recorders = []
+
+    def recorded(runtime):
+        recorders.append(Recorder(runtime))
+        return recorders[0]
+
+    core = nlp.load(served, engine=engine, window=LONGEST, overlap=0, wrap=recorded, **options)
+    return core, recorders[0]
+
+
+def read_by_both(original, served, texts):
+    core, recorder = load_recorded(served, "ct2-fp32", decode="modelscope")
+    return Both(texts, original.read(texts), recorder, core.annotate(texts))
+
+
+def entities(spans):
+    return [(span.start, span.end, span.label) for span in spans]
 
 
 @pytest.fixture(scope="module")
@@ -46,60 +80,82 @@ def checkpoint(request):
 @pytest.fixture(scope="module")
 def served(checkpoint, tmp_path_factory):
     directory = tmp_path_factory.mktemp("served") / "model"
-    convert(checkpoint, directory)
+    convert(checkpoint, directory, quantization="both")
     return directory
 
 
 @pytest.fixture(scope="module")
-def oracle(checkpoint):
-    from modelscope.pipelines import pipeline
-
-    return pipeline("named-entity-recognition", model=str(checkpoint), device="cpu")
+def original(checkpoint):
+    return Original(checkpoint)
 
 
-def test_every_character_has_modelscopes_id(checkpoint, served, sentences):
+@pytest.fixture(scope="module")
+def both(original, served):
+    texts = list(dict.fromkeys(parity_texts.sentences() + parity_texts.generated()))
+    assert len(texts) >= 3000
+    return read_by_both(original, served, texts)
+
+
+def test_every_text_has_modelscopes_ids(both):
+    assert [both.ours.ids[i] for i in range(len(both.texts))] == [reading.ids for reading in both.theirs]
+
+
+def test_float32_emissions_are_modelscopes(both):
+    worst = max(np.abs(both.ours.scores[i] - reading.emissions).max() for i, reading in enumerate(both.theirs))
+    assert worst < 1e-4
+
+
+def test_every_text_has_modelscopes_entities_at_modelscopes_offsets(both):
+    assert sum(len(reading.entities) for reading in both.theirs) > 3000
+    assert [entities(spans) for spans in both.spans] == [reading.entities for reading in both.theirs]
+
+
+def test_the_score_is_modelscopes_prob(both):
+    ours = [span.score for spans in both.spans for span in spans]
+    theirs = [prob for reading in both.theirs for prob in reading.probs]
+    assert np.abs(np.subtract(ours, theirs)).max() < 1e-4
+
+
+def test_the_pipeline_itself_finds_the_same(both, original):
+    picked = range(0, len(both.texts), len(both.texts) // OWN_PIPELINE)
+    assert len(picked) >= OWN_PIPELINE
+    for i in picked:
+        assert original.entities(both.texts[i], padding=False) == entities(both.spans[i])
+    for i in picked[::30]:
+        assert original.entities(both.texts[i]) == entities(both.spans[i])  # padded to 512, as it is by default
+
+
+def test_every_character_has_modelscopes_id(checkpoint, served):
     from modelscope.preprocessors import Preprocessor
 
     theirs = Preprocessor.from_pretrained(str(checkpoint), padding=False, max_length=512)
     ours = nlp.load(served)._tokenizer
-    texts = [s["text"] for s in sentences[:400]] + [ODD]
-    texts += ["".join(map(chr, range(start, start + 256))) for start in range(0, 0xD800, 256)]
+    texts = [ODD] + ["".join(map(chr, range(start, start + 256))) for start in range(0, 0xD800, 256)]
     for text in texts:
         expected = theirs(text)["input_ids"][0].tolist()[1:-1]
         assert ours.encode(text[:510]).tolist() == expected
 
 
-def test_int8_emissions_stay_close_to_modelscopes(oracle, served, sentences):
-    import torch
-
-    ours = nlp.load(served, window=500)
-    differences, spread, agreed, tokens = [], [], 0, 0
-    for text in [s["text"] for s in sentences[:150]]:
-        data = oracle.preprocessor(text, padding=False)
-        with torch.no_grad():
-            logits = oracle.model.head.linear(oracle.model.encoder(
-                input_ids=data["input_ids"], attention_mask=data["attention_mask"]
-            ).last_hidden_state)[0, 1:-1].numpy()  # fmt: skip
-        (window,) = windows(0, len(text), 500, 0)
-        batch = token_batch([text], [window], width_of(window), ours._tokenizer)
-        emissions = ours._engine.emissions(batch)[0, 1 : len(text) + 1]
-        differences.append(emissions - logits)
-        spread.append(logits)
-        agreed += int((emissions.argmax(1) == logits.argmax(1)).sum())
-        tokens += len(text)
-    error = float(np.sqrt(np.mean(np.concatenate(differences) ** 2)) / np.std(np.concatenate(spread)))
-    assert error < 0.06
-    assert agreed / tokens > 0.995
+@pytest.fixture(scope="module")
+def in_int8(both, served):
+    core, recorder = load_recorded(served, "ct2-int8")
+    spans = core.annotate(both.texts[:INT8_TEXTS])
+    return [recorder.scores[i] for i in range(INT8_TEXTS)], spans
 
 
-def test_the_same_entities_are_found_as_by_modelscopes_pipeline(oracle, served, sentences):
-    texts = [s["text"] for s in sentences[:300] if "[SEP]" not in s["text"]]
+def test_int8_emissions_stay_close_to_modelscopes(both, in_int8):
+    ours = np.concatenate(in_int8[0])
+    theirs = np.concatenate([reading.emissions for reading in both.theirs[:INT8_TEXTS]])
+    assert np.sqrt(np.mean((ours - theirs) ** 2)) / np.std(theirs) < 0.06
+    assert np.mean(ours.argmax(1) == theirs.argmax(1)) > 0.995
+
+
+def test_int8_and_the_strict_reading_find_the_same_as_modelscope_but_for_a_few(both, in_int8):
     theirs = [
-        Gold(text, frozenset((e["start"], e["end"], e["type"]) for e in oracle(text, padding=False)["output"]))
-        for text in texts
+        Gold(text, frozenset(reading.entities))
+        for text, reading in zip(both.texts[:INT8_TEXTS], both.theirs[:INT8_TEXTS], strict=True)
     ]
-    ours = nlp.load(served, window=500).annotate(texts)
-    report = evaluate(theirs, ours, ("PER", "LOC", "ORG"), gold_names={}, predicted_names={})
+    report = evaluate(theirs, in_int8[1], ("PER", "LOC", "ORG"), gold_names={}, predicted_names={})
     assert report.micro.gold > 400
     assert report.micro.f1 > 0.95  # what int8 and the stricter reading of tags change
 
@@ -161,3 +217,31 @@ def test_a_synthetic_checkpoint_is_read_by_modelscopes_own_pipeline(tmp_path):
     theirs = {(e["start"], e["end"], e["type"]) for e in oracle(text)["output"]}
     assert len(theirs) > 3
     assert len(theirs & {(s.start, s.end, s.label) for s in spans}) > 0.8 * len(theirs)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("base")
+    synth.synthesize(directory / "checkpoint", seed=3)
+    convert(directory / "checkpoint", directory / "served", quantization="fp32")
+    return read_by_both(Original(directory / "checkpoint"), directory / "served", parity_texts.of_base()), directory
+
+
+def test_a_base_size_model_has_modelscopes_ids_and_emissions(base):
+    both, _ = base
+    assert len(both.texts) >= 200
+    for i, reading in enumerate(both.theirs):
+        assert both.ours.ids[i] == reading.ids
+        assert np.abs(both.ours.scores[i] - reading.emissions).max() < 1e-4
+
+
+def test_modelscopes_emissions_of_a_base_size_model_decode_to_its_entities(base):
+    both, directory = base
+    decoder = nlp.load(directory / "served", engine="ct2-fp32", decode="modelscope")._decoder
+    pieces = [Piece(decoder.begin(), reading.emissions, last=True) for reading in both.theirs]
+    decoder.advance(pieces)
+    spans = [piece.decoding.take_spans() for piece in pieces]
+    assert sum(map(len, spans)) > 200
+    assert [entities(each) for each in spans] == [reading.entities for reading in both.theirs]
+    probs = [prob for reading in both.theirs for prob in reading.probs]
+    assert np.abs(np.subtract([span.score for each in spans for span in each], probs)).max() < 1e-5

@@ -6,8 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from checkpoints import write_checkpoint
+from checkpoints import VOCABULARY, write_checkpoint
 
 from consumer.cli import main
 from nlp import model
@@ -205,3 +206,59 @@ def test_nothing_is_trained_without_torch(run, tmp_path, monkeypatch):
 def test_a_recipe_that_cannot_be_read_is_named(run):
     status, _, err = run("train", "/nowhere.toml")
     assert (status, "/nowhere.toml cannot be read" in err) == (2, True)
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """A checkpoint with random weights, and texts of its vocabulary that int8 reads a little otherwise."""
+    draw = np.random.default_rng(0)
+    texts = ["".join(draw.choice(list(VOCABULARY[4:]), 30)) for _ in range(60)]
+    (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    return write_checkpoint(tmp_path / "checkpoint"), tmp_path / "texts.txt"
+
+
+def test_convert_compares_first_and_refuses_what_does_not_pass(run, compared, tmp_path):
+    checkpoint, texts = compared
+    command = ("model", "convert", checkpoint, tmp_path / "served", "--verify", texts, "--show", "1")
+    status, out, err = run(*command, "--threshold", "1")
+    assert (status, (tmp_path / "served").exists()) == (2, False)
+    assert "int8's entities against float32's have F1" in err
+    assert "more (--show)" in out
+    assert run(*command, "--threshold", "0.5")[0] == 0
+    assert model.read_manifest(tmp_path / "served").engines == ("ct2-int8",)
+
+
+def test_convert_falls_back_to_float32_where_it_is_told_to(run, compared, tmp_path):
+    checkpoint, texts = compared
+    command = ("model", "convert", checkpoint, tmp_path / "served", "--verify", texts, "--threshold", "1")
+    status, out, _ = run(*command, "--fallback", "fp32")
+    assert (status, "float32 is kept" in out) == (0, True)
+    assert model.read_manifest(tmp_path / "served").engines == ("ct2-fp32",)
+
+
+def test_verify_needs_a_float32_to_compare_with(run, compared, tmp_path):
+    checkpoint, texts = compared
+    run("model", "convert", checkpoint, tmp_path / "served")
+    status, _, err = run("model", "verify", tmp_path / "served", texts)
+    assert (status, "name the checkpoint it was made from: --checkpoint" in err) == (2, True)
+    status, out, _ = run(
+        "model", "verify", tmp_path / "served", texts, "--checkpoint", checkpoint, "--threshold", "0.5", "--show", "0"
+    )
+    assert (status, "characters whose highest tag agrees" in out) == (0, True)
+
+
+def test_a_file_without_texts_compares_nothing(run, compared, tmp_path):
+    checkpoint, _ = compared
+    (tmp_path / "blank.txt").write_text("\n\n")
+    status, _, err = run("model", "convert", checkpoint, tmp_path / "served", "--verify", tmp_path / "blank.txt")
+    assert (status, "holds no text; expected a text a line, or JSON lines" in err) == (2, True)
+
+
+def test_eval_says_how_far_scores_can_be_trusted(run, tmp_path):
+    (tmp_path / "gold.jsonl").write_text(
+        json.dumps({"text": "王小明在北京。", "entities": [{"start": 0, "end": 3, "type": "PER"}]}), encoding="utf-8"
+    )
+    status, out, _ = run("eval", tmp_path / "gold.jsonl", "--calibration")
+    assert (status, "expected calibration error" in out) == (0, True)
+    status, out, _ = run("eval", tmp_path / "gold.jsonl", "--calibration", "--format", "json")
+    assert json.loads(out)["calibration"]["bins"][-1]["spans"] == 1

@@ -147,6 +147,23 @@ def test_a_label_set_that_is_no_scheme_is_refused(tmp_path):
         read_checkpoint(write_checkpoint(tmp_path / "checkpoint", tags=("O", "positive", "b", "c", "d")))
 
 
+@pytest.mark.parametrize("kept", [0, 7, 1_000, 50_000])
+def test_a_weights_file_cut_short_is_named(tmp_path, kept):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    weights = directory / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors could not be read"):
+        read_checkpoint(directory)
+
+
+@pytest.mark.parametrize("name", ["config.json", "configuration.json"])
+def test_a_small_file_cut_short_is_named(tmp_path, name):
+    directory = write_checkpoint(tmp_path / "checkpoint")
+    (directory / name).write_bytes((directory / name).read_bytes()[:20])
+    with pytest.raises(CheckpointError, match=rf"{name} is no JSON"):
+        read_checkpoint(directory)
+
+
 @pytest.mark.parametrize("missing", ["config.json", "vocab.txt"])
 def test_a_missing_file_is_named(tmp_path, missing):
     directory = write_checkpoint(tmp_path / "checkpoint")
