@@ -15,11 +15,13 @@ import nlp
 import schemas
 from consumer import http, logs, memory
 from consumer.codec import Format
-from consumer.errors import DrainExpired, RanerError, SettingsError
+from consumer.errors import RanerError, SettingsError
 from consumer.health import Health, Shutdown
-from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes, patiently
-from consumer.kafka.delivery import AtLeastOnceDelivery
-from consumer.kafka.source import KafkaSource
+from consumer.kafka.both import Kafka
+from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes
+from consumer.large import Large
+from consumer.letters import Letters
+from consumer.limit import DeadLetterLimit, Rule
 from consumer.metrics import Metrics
 from consumer.processor import Processor, Wire
 from consumer.settings import Settings
@@ -32,7 +34,6 @@ from nlp.types import Engine, FloatArray, TokenBatch
 from schemas.messages import Model
 
 DISTRIBUTION = "raner-stream"
-_LEAVING_SECONDS = 5.0  # librdkafka waits as long for an answer when it leaves the group
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def check(settings: Settings) -> Core:
     check_imports()
     metrics = Metrics()
     core = load_core(settings, metrics)
-    make_producer(settings, Connection("producer", metrics))
+    make_producer(settings, Connection("producer", metrics), "check" if settings.delivery == "exactly-once" else "")
     make_consumer(settings, Connection("consumer", metrics)).close()
     return core
 
@@ -154,32 +155,6 @@ def _run(settings: Settings) -> None:
         server.stop()
 
 
-class Kafka:
-    """Both clients, and what is made of them. Left in order: what was committed is told, the group is left."""
-
-    def __init__(self, settings: Settings, metrics: Metrics, health: Health, shutdown: Shutdown) -> None:
-        incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
-        self._consumer = make_consumer(settings, incoming)
-        self._producer = make_producer(settings, outgoing)
-        self.delivery = AtLeastOnceDelivery(
-            self._consumer, self._producer, settings, metrics, outgoing, partial(_waiting, health, shutdown)
-        )
-        self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery.settle)
-        health.watch(incoming.problem, self.source.problem, outgoing.problem)
-
-    def __enter__(self) -> Kafka:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.delivery.tell()
-        leaving = Shutdown(_LEAVING_SECONDS, time.monotonic)
-        leaving.request()
-        try:
-            patiently(self._consumer.close, leaving.check)
-        except DrainExpired:  # the broker does not answer; it will notice that we are gone
-            log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
-
-
 def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Processor:
     """Put together what turns records into outcomes."""
     fields = settings.text_fields if settings.input_format == "json" else ()
@@ -190,11 +165,22 @@ def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Process
         Wire(
             Model(name=manifest.name, revision=manifest.revision, digest=manifest.digest),
             version(DISTRIBUTION),
-            max_message_bytes(settings),
+            build_large(settings),
         ),
+        build_letters(settings),
         metrics,
         time.monotonic,
     )
+
+
+def build_large(settings: Settings) -> Large:
+    """Put together what makes large messages fit."""
+    return Large(settings.large_output, max_message_bytes(settings))
+
+
+def build_letters(settings: Settings) -> Letters:
+    """Put together what writes dead letters."""
+    return Letters(settings.dead_letter_headers, settings.group_id)
 
 
 def build_worker(
@@ -207,6 +193,11 @@ def build_worker(
         kafka.delivery,
         build_processor(settings, core, metrics),
         limits=Limits(settings.long_chars, settings.backlog),
+        letters=build_letters(settings),
+        large=build_large(settings),
+        dead_letter_limit=DeadLetterLimit(
+            Rule(settings.dead_letter_consecutive, settings.dead_letter_ratio, settings.dead_letter_window)
+        ),
         watch=memory.Watch(core.plan.cap, metrics, shrink, time.monotonic, memory.resident),
         health=health,
         shutdown=shutdown,
@@ -242,11 +233,6 @@ def _shrink(annotator: Annotator, metrics: Metrics) -> None:
 def _refresh(metrics: Metrics) -> None:
     metrics.resident.set(memory.resident())
     metrics.peak.set(memory.peak())
-
-
-def _waiting(health: Health, shutdown: Shutdown) -> None:
-    health.beat()
-    shutdown.check()
 
 
 def _on_signal(shutdown: Shutdown, _number: int, _frame: FrameType | None) -> None:

@@ -6,17 +6,22 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, get_args
 
+from consumer import model_options as models
 from consumer.bench import options
+from consumer.chaos.options import add_chaos
+from consumer.dlq import options as dead_letters
 from consumer.errors import RanerError, SettingsError
 from consumer.settings import fields, flag, unit
 
 # Read by the numeric libraries when they are imported. The head's products are tiny: threads would only cost memory.
 _QUIET = {"OPENBLAS_NUM_THREADS": "1"}
 
+_ROOMS = ("bench", "chaos", "dlq")  # groups of commands with a module of their own
 _TORCH = ("torch-fp32", "torch-int8")  # for comparison: they read a RaNER checkpoint, and no worker runs them
 
 Commands = Any  # argparse names no type for what add_subparsers returns
@@ -47,25 +52,36 @@ def build_parser() -> argparse.ArgumentParser:
         "model", help="pull, convert, make, describe models", description="Pull, convert, make, describe models."
     )
     actions = model.add_subparsers(required=True, metavar="COMMAND")
-    _add_pull(_command(actions, "model pull", "make a serving directory from a RaNER model on ModelScope"))
-    _add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
-    _add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
-    _add_verify(_command(actions, "model verify", "compare a model's int8 with float32 on texts of your own"))
-    _add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
+    models.add_pull(_command(actions, "model pull", "make a serving directory from a RaNER model on ModelScope"))
+    models.add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
+    models.add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
+    models.add_verify(_command(actions, "model verify", "compare a model's int8 with float32 on texts of your own"))
+    models.add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
     bench = commands.add_parser("bench", help="measure, and compare", description="Measure, and compare.")
     measures = bench.add_subparsers(required=True, metavar="COMMAND")
     options.add_note(_command(measures, "bench note", "rebuild the table of a published note, one technique a row"))
     options.add_engines(_command(measures, "bench engines", "compare the engines with each other and with the machine"))
+    dlq = commands.add_parser("dlq", help="work on dead letters", description="Work on dead letters.")
+    letters = dlq.add_subparsers(required=True, metavar="COMMAND")
+    for name, text, add in (
+        ("list_letters", "list dead letters, without their texts", dead_letters.add_list),
+        ("show_letter", "print a dead letter whole", dead_letters.add_show),
+        ("replay_letters", "send the records of dead letters to their input topic again", dead_letters.add_replay),
+    ):
+        action = _command(letters, f"dlq {name.partition('_')[0]}", text, run=name)
+        add(action)
+        _add_settings(action)
+    add_chaos(_command(commands, "chaos", "kill, freeze and stop workers on your cluster, and count what is lost"))
     _add_settings(_command(commands, "check-config", "print what `run` would use, and exit 2 on an error"))
     _command(commands, "schema", "print the JSON Schema of the annotated message")
     return parser
 
 
 def _status(parsed: argparse.Namespace) -> int:
-    from consumer import commands, console
+    from consumer import console
     from nlp.errors import NlpError
 
-    run: Callable[[argparse.Namespace], int] = getattr(commands, parsed.command)
+    run: Callable[[argparse.Namespace], int] = getattr(import_module(parsed.room), parsed.command)
     try:
         status = run(parsed)
         sys.stdout.flush()
@@ -81,10 +97,13 @@ def _status(parsed: argparse.Namespace) -> int:
 
 
 def _command(commands: Commands, name: str, help: str, run: str | None = None) -> argparse.ArgumentParser:
-    """Add a command, run by the function of its name, or by `run`, in `consumer.commands`."""
+    """Add a command, run by the function of its name, or by `run`, in `consumer.commands` or its group's module."""
     description = help[0].upper() + help[1:] + "."
     parser: argparse.ArgumentParser = commands.add_parser(name.rpartition(" ")[2], help=help, description=description)
-    parser.set_defaults(command=run or name.replace(" ", "_").replace("-", "_"))
+    group = name.partition(" ")[0]
+    room = f"consumer.commands.{group}" if group in _ROOMS else "consumer.commands"
+    function = name.rpartition(" ")[2] if group in _ROOMS else name.replace(" ", "_")
+    parser.set_defaults(room=room, command=run or function.replace("-", "_"))
     return parser
 
 
@@ -103,7 +122,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--messages", type=_positive, metavar="MESSAGES", help="repeat or cut the feed to so many (default: once)"
+        "--messages", type=models.positive, metavar="MESSAGES", help="repeat or cut the feed to so many (default: once)"
     )
     _add_model(parser)
     parser.add_argument(
@@ -160,107 +179,6 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, metavar="CONFIG", help="TOML file of the run")
 
 
-def _add_convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="SRC", help="RaNER checkpoint directory")
-    parser.add_argument("destination", type=Path, metavar="DST", help="serving directory to make")
-    parser.add_argument("--name", metavar="NAME", help="name of the model (default: the checkpoint directory's)")
-    parser.add_argument("--revision", metavar="NAME", help="its revision (default: start of the weights' sha256)")
-    parser.add_argument(
-        "--origin", metavar="TEXT", help="where it comes from (default: the checkpoint directory's name)"
-    )
-    _add_conversion(parser)
-
-
-def _add_synth(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("destination", type=Path, metavar="DST", help="checkpoint directory to make")
-    for name, default, text in (
-        ("--layers", 12, "layers of the encoder"),
-        ("--hidden", 768, "its hidden size"),
-        ("--heads", 12, "its attention heads"),
-        ("--intermediate", 3072, "its intermediate size"),
-        ("--vocabulary", 21_128, "tokens of its vocabulary"),
-    ):
-        parser.add_argument(
-            name, type=_positive, default=default, metavar="NUMBER", help=f"{text} (default: {default})"
-        )
-    parser.add_argument("--seed", type=int, default=0, metavar="NUMBER", help="seed of the weights (default: 0)")
-    parser.add_argument("--labels", default="PER,LOC,ORG", metavar="NAMES", help="entity types (default: PER,LOC,ORG)")
-    parser.add_argument(
-        "--format",
-        choices=("pytorch", "safetensors"),
-        default="pytorch",
-        help="ModelScope reads pytorch alone (default: pytorch)",
-    )
-
-
-def _add_pull(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="its id on ModelScope, OWNER/NAME")
-    parser.add_argument("destination", type=Path, metavar="DST", help="serving directory to make")
-    parser.add_argument("--name", metavar="NAME", help="name of the model (default: ID)")
-    parser.add_argument(
-        "--revision",
-        metavar="NAME",
-        help="tag or branch to download, and the model's revision "
-        "(default: the hub's master, and the start of the weights' sha256)",
-    )
-    parser.add_argument("--origin", metavar="TEXT", help="where it comes from (default: ID)")
-    _add_conversion(parser)
-
-
-def _add_conversion(parser: argparse.ArgumentParser) -> None:
-    """Add what `model pull` and `model convert` have in common."""
-    parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
-    parser.add_argument(
-        "--quantization",
-        choices=("int8", "fp32", "both"),
-        default="int8",
-        help="encoder to write: int8, fp32, or both beside each other (default: int8)",
-    )
-    parser.add_argument(
-        "--scale",
-        choices=("pair-safe", "plain"),
-        default="pair-safe",
-        help="int8 scale: pair-safe for every processor, plain for those with VNNI or AMX (default: pair-safe)",
-    )
-    parser.add_argument(
-        "--verify", metavar="TEXTS", help="compare int8 with float32 on this file first (default: no comparison)"
-    )
-    _add_comparison(parser)
-    parser.add_argument(
-        "--fallback",
-        choices=("fp32",),
-        help="with --verify: what to write in place of an int8 that does not pass (default: nothing)",
-    )
-
-
-def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory")
-    parser.add_argument("texts", metavar="TEXTS", help="a text a line, or JSON lines with a field text; - for stdin")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="SRC", help="what it was made from, if it holds int8 alone (default: none)"
-    )
-    _add_comparison(parser)
-
-
-def _add_comparison(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.99,
-        metavar="SHARE",
-        help="least F1 of int8's entities against float32's that passes (default: 0.99)",
-    )
-    parser.add_argument(
-        "--show", type=int, default=20, metavar="NUMBER", help="most texts to print that differ (default: 20)"
-    )
-
-
-def _add_info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "directory", type=Path, nargs="?", metavar="DIR", help="serving directory (default: the packaged model)"
-    )
-
-
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="DIRECTORY", help="serving directory (default: the packaged model)"
@@ -277,13 +195,6 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         elif name in ("min_score", "threads", "window", "overlap", "batch_tokens"):
             kind = type(field.default)
             parser.add_argument(flag(name), type=kind, default=field.default, metavar=unit(field).upper(), help=text)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not positive")
-    return number
 
 
 def _shown(default: object) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumer.errors import Reason
-from consumer.records import Headers, Outcome, Record
+from consumer.records import Outcome, Record
 from nlp.types import Span
 from schemas.exact import Member, NotJsonError, Number, read_object, write_object
 from schemas.messages import AnnotatedMessage, Entity, Model, Processing, Source, record_id
@@ -110,34 +108,6 @@ def encode(
 def tombstone(record: Record) -> Outcome:
     """Pass on a record without a value as one."""
     return Outcome(record, None, record.headers)
-
-
-def dead_letter(record: Record, reason: Reason, stage: str, error: str) -> Outcome:
-    """Make the dead letter of a record: its own bytes, key and headers, and headers that say what happened."""
-    timestamp = "" if record.timestamp is None else str(record.timestamp)
-    told = {
-        "raner.reason": reason.value,
-        "raner.stage": stage,
-        "raner.error": error,
-        "raner.source.topic": record.topic,
-        "raner.source.partition": str(record.partition),
-        "raner.source.offset": str(record.offset),
-        "raner.source.timestamp": timestamp,
-    }
-    headers = record.headers + tuple((name, value.encode("utf-8", "replace")) for name, value in told.items())
-    return Outcome(record, record.value, headers, reason)
-
-
-def shortened(letter: Outcome) -> Outcome:
-    """Replace a dead letter's value by its length and digest, and leave the record's own headers out."""
-    value = letter.record.value
-    stub = {
-        "value_omitted": True,
-        "length": None if value is None else len(value),
-        "sha256": None if value is None else hashlib.sha256(value).hexdigest(),
-    }
-    told: Headers = letter.headers[len(letter.record.headers) :]
-    return Outcome(letter.record, json.dumps(stub).encode(), told, letter.reason, shortened=True)
 
 
 def entity(text: str, span: Span, field: str | None) -> Entity:

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from consumer.settings import Loaded, flag, masked
+from consumer.given import masked, shown
+from consumer.settings import Loaded, flag
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,8 +76,7 @@ def settings(loaded: Loaded) -> None:
     table = _table("setting", "value", "from")
     for name, value in loaded.settings:
         if name != "kafka":
-            shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
-            table.add_row(flag(name), shown, loaded.origins.get(name, "default"))
+            table.add_row(flag(name), shown(name, value), loaded.origins.get(name, "default"))
     for name, value in masked(loaded.settings.kafka).items():
         table.add_row(f"--kafka {name}", value, "")
     _out().print(table)
@@ -168,6 +168,19 @@ def comparison(comparison: Comparison, shown: int) -> None:
                 _out().print(_styled((f"{sign} ", "bold"), line))
     if (left := len(c.differences) - shown) > 0:
         _out().print(f"… and {left:,} more (--show)")
+
+
+def told(text: str) -> None:
+    """Print on standard error what is going on."""
+    _err().print(text)
+
+
+def rows(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print a table of words and numbers."""
+    shown = _table(*columns, numbers=True)
+    for row in cells:
+        shown.add_row(*row)
+    _out().print(shown)
 
 
 def table(table: figures.Table) -> None:

@@ -45,6 +45,12 @@ class DrainExpired(RanerError):
     exit_status = 4
 
 
+class DeadLetterLimitReached(RanerError):
+    """So many records became dead letters that the code is to blame; the batch was neither published nor committed."""
+
+    exit_status = 5
+
+
 class KafkaFailed(RanerError):
     """Kafka reported what this process cannot mend: a missing right, a missing topic, a fatal client error."""
 
@@ -55,6 +61,10 @@ class DeadLetterRefused(RanerError):
 
 class BenchFailed(RanerError):
     """A measurement could not be made."""
+
+
+class ChaosFailed(RanerError):
+    """A trial could not be carried through."""
 
 
 class DemoFailed(RanerError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from consumer.errors import Reason
-from consumer.records import Outcome, Partition, Record, Refusal
+from consumer.records import Outcome, Partition, Receipt, Record, Refusal
 
 
 class InMemorySource:
@@ -16,8 +16,10 @@ class InMemorySource:
         self._batch_records = batch_records
         self._paused: set[Partition | None] = set()
         self._lost: set[Partition] = set()
+        self.notes: dict[Partition, str] = {}
         self.pauses: list[Partition | None] = []
         self.fetches = 0
+        self.tended = 0
 
     @property
     def exhausted(self) -> bool:
@@ -33,6 +35,10 @@ class InMemorySource:
         self._waiting = [r for r in self._waiting if r not in taken]
         return taken
 
+    def tend(self) -> None:
+        """See `Source`."""
+        self.tended += 1
+
     def lose(self, partition: Partition) -> None:
         """Take a partition away, as a rebalance does."""
         self._lost.add(partition)
@@ -43,6 +49,11 @@ class InMemorySource:
         """See `Source`."""
         lost, self._lost = self._lost, set()
         return lost
+
+    def take_notes(self) -> Mapping[Partition, str]:
+        """See `Source`."""
+        notes, self.notes = self.notes, {}
+        return notes
 
     def pause(self, partition: Partition | None) -> None:
         """See `Source`."""
@@ -60,23 +71,32 @@ class InMemoryDelivery:
     It refuses values over `max_bytes`, and outcomes that `refuses` names.
     """
 
+    pending = False
+
     def __init__(self, *, max_bytes: int = 1_000_000, refuses: Collection[int] = ()) -> None:
         self._max_bytes, self._refuses = max_bytes, refuses
         self._held: dict[Partition, int] = {}
         self.published: list[Outcome] = []
         self.committed: dict[Partition, int] = {}
+        self.notes: dict[Partition, str] = {}
 
-    def deliver(self, outcomes: Sequence[Outcome]) -> Sequence[Refusal]:
+    def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
         """See `Delivery`."""
         refused = [refusal for outcome in outcomes if (refusal := self._refusal(outcome))]
         blocked = {refusal.outcome.record.place for refusal in refused}
-        self.published += [o for o in outcomes if not self._refusal(o)]
+        published = [o for o in outcomes if not self._refusal(o)]
+        self.published += published
         for outcome in outcomes:
             place = outcome.record.place
             self._held[place] = max(self._held.get(place, 0), outcome.record.offset + 1)
+            self.notes[place] = outcome.note or self.notes.get(place, "")
         for place in [place for place in self._held if place not in blocked]:
             self.committed[place] = self._held.pop(place)
-        return refused
+        return Receipt(published, refused)
+
+    def finish(self) -> Receipt:
+        """See `Delivery`."""
+        return self.deliver(())
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """See `Delivery`."""
@@ -84,7 +104,7 @@ class InMemoryDelivery:
             self._held.pop(place, None)
 
     def _refusal(self, outcome: Outcome) -> Refusal | None:
-        if len(outcome.value or b"") > self._max_bytes:
+        if max(len(value or b"") for value in outcome.values) > self._max_bytes:
             return Refusal(outcome, Reason.OUTPUT_TOO_LARGE, "the message is too large")
         if outcome.reason is None and outcome.record.offset in self._refuses:
             return Refusal(outcome, Reason.OUTPUT_REFUSED, "refused by the test")

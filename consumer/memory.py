@@ -61,6 +61,11 @@ def plan(settings: Settings, cap: int, resident: int, *, token_bytes: int, row_t
         Row("unacknowledged messages (send_queue)", settings.send_queue),
         Row("long texts and what waits behind (backlog)", settings.backlog),
         Row("records in work (batch_bytes)", settings.batch_bytes * MESSAGE_BYTES),
+        *(
+            [Row("outcomes of a transaction (transaction_bytes)", settings.transaction_bytes)]
+            if settings.delivery == "exactly-once"
+            else []
+        ),
         Row("reserve", RESERVE),
     )
     taken = sum(row.bytes for row in fixed)

@@ -71,6 +71,7 @@ class Metrics:
         self.partitions = self._add(Gauge, "assigned_partitions", "Partitions this worker owns")
         self.rebalances = self._add(Counter, "rebalances_total", "Assignments, revocations and losses", "event")
         self.commits = self._add(Counter, "commits_total", "Offset commits", "result")
+        self.transactions = self._add(Counter, "transactions_total", "Transactions, committed or aborted", "result")
         self.skipped = self._add(
             Counter, "offsets_skipped_total", "Offsets that were gone before they were read", "topic", "partition"
         )

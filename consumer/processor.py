@@ -9,6 +9,8 @@ from typing import Protocol
 from consumer import codec
 from consumer.codec import Format, Message, Rejected
 from consumer.errors import Reason
+from consumer.large import Large
+from consumer.letters import Letters
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Record
 from nlp.types import Found, Span, Window
@@ -31,11 +33,11 @@ class Annotator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What goes into every outcome, and the most bytes that one may have."""
+    """What goes into every outcome, and what becomes of a large one."""
 
     model: Model
     worker_version: str
-    max_output_bytes: int
+    large: Large
 
 
 class Processor:
@@ -46,12 +48,13 @@ class Processor:
         annotator: Annotator,
         format: Format,
         wire: Wire,
+        letters: Letters,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         """`clock` counts seconds from any origin."""
         self._annotator, self._format, self._wire = annotator, format, wire
-        self._metrics, self._clock = metrics, clock
+        self._letters, self._metrics, self._clock = letters, metrics, clock
 
     def decode(self, record: Record) -> Message | Outcome:
         """Return the message to work on, or the outcome where there is nothing to annotate."""
@@ -60,7 +63,7 @@ class Processor:
         with self._metrics.stage("decode"):
             decoded = codec.decode(record, self._format)
         if isinstance(decoded, Rejected):
-            return codec.dead_letter(record, decoded.reason, "decode", decoded.error)
+            return self._letters.write(record, decoded.reason, "decode", decoded.error)
         return decoded
 
     def annotate(self, messages: Sequence[Message]) -> Iterator[Outcome | None]:
@@ -89,14 +92,14 @@ class Processor:
             return next(steps, None)
 
     def _is_hopeless(self, spans: Sequence[Sequence[Span]]) -> bool:
-        return sum(map(len, spans)) * LEAST_ENTITY_BYTES > self._wire.max_output_bytes
+        return sum(map(len, spans)) * LEAST_ENTITY_BYTES > self._wire.large.entity_bytes
 
     def _encode(self, message: Message, spans: Sequence[Sequence[Span]], milliseconds: float) -> Outcome:
         self._metrics.characters.inc(message.chars)
         if self._is_hopeless(spans):
-            error = f"its entities alone take more than {self._wire.max_output_bytes:,} bytes (message.max.bytes)"
-            return codec.dead_letter(message.record, Reason.OUTPUT_TOO_LARGE, "encode", error)
+            error = f"its entities alone take more than {self._wire.large.entity_bytes:,} bytes (message.max.bytes)"
+            return self._letters.write(message.record, Reason.OUTPUT_TOO_LARGE, "encode", error)
         windows = sum(len(self._annotator.windows(0, text)) for text in message.texts.values())
         processing = Processing(windows=windows, milliseconds=milliseconds, worker_version=self._wire.worker_version)
         by_field = len(self._format.fields) > 1
-        return codec.encode(message, spans, self._wire.model, processing, by_field=by_field)
+        return self._wire.large.fitted(codec.encode(message, spans, self._wire.model, processing, by_field=by_field))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,8 +47,20 @@ class Outcome:
     value: bytes | None
     headers: Headers
     reason: Reason | None = None
+    parts: tuple[bytes, ...] = ()  # what is published behind the value, of the same record
     shortened: bool = False  # a dead letter whose value was replaced by its length and digest
+    note: str = ""  # to commit along with its offset, and with later ones until the next note
     entities: tuple[str, ...] = ()  # the types found, for the metrics
+
+    @property
+    def values(self) -> tuple[bytes | None, ...]:
+        """All that is published of it, in order."""
+        return (self.value, *self.parts)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its values."""
+        return sum(len(value or b"") for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,14 @@ class Refusal:
     outcome: Outcome
     reason: Reason
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a delivery brought to an end: outcomes that are durable with their offsets, and what the broker refused."""
+
+    published: Sequence[Outcome] = ()
+    refused: Sequence[Refusal] = ()
 
 
 class Source(Protocol):
@@ -70,8 +90,19 @@ class Source(Protocol):
         """
         ...
 
+    def tend(self) -> None:
+        """Keep the group membership while a batch is worked on: call it now and then; it takes no time.
+
+        A rebalance may be served in it, and records may come of it, which the next `fetch` returns.
+        """
+        ...
+
     def take_lost(self) -> Collection[Partition]:
         """Return the partitions lost since the last call: nothing of theirs may be delivered any more."""
+        ...
+
+    def take_notes(self) -> Mapping[Partition, str]:
+        """Return the notes committed along with the offsets of partitions that were assigned since the last call."""
         ...
 
     def pause(self, partition: Partition | None) -> None:
@@ -86,13 +117,23 @@ class Source(Protocol):
 class Delivery(Protocol):
     """Where outcomes go. Publishing and committing are one step, so that a guarantee is one implementation."""
 
-    def deliver(self, outcomes: Sequence[Outcome]) -> Sequence[Refusal]:
-        """Publish every outcome and commit its offset; return when both are durable, with what the broker refused.
+    @property
+    def pending(self) -> bool:
+        """Whether outcomes were taken that are not durable yet."""
+        ...
 
-        A refused outcome's partition is not committed at or past it until an outcome of the same record is delivered.
+    def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
+        """Publish outcomes and commit their offsets; return what is durable by now, and what the broker refused.
+
+        What is in neither list is pending, and comes with a later receipt. A refused outcome's partition is not
+        committed at or past it until an outcome of the same record is delivered.
         """
         ...
 
+    def finish(self) -> Receipt:
+        """Make durable what is pending. In a rebalance it may stay pending until the source has fetched again."""
+        ...
+
     def forget(self, partitions: Collection[Partition]) -> None:
-        """Commit nothing more of what was delivered of partitions that are lost."""
+        """Publish and commit nothing more of partitions that are lost."""
         ...

@@ -5,51 +5,32 @@ One class holds them all; the flags, the environment names, the table in the REA
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from consumer.errors import SettingsError
+from consumer.given import (
+    CONFIG_VARIABLE,
+    SECRETS,
+    Dialects,
+    Names,
+    Size,
+    from_environment,
+    from_file,
+    properties,
+    variable,
+)
 
-PREFIX = "RANER_"
-KAFKA_PREFIX = "RANER_KAFKA_"
-CONFIG_VARIABLE = "RANER_CONFIG"
-
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
-_SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
-_RESERVED = {
-    "bootstrap.servers": "RANER_BOOTSTRAP_SERVERS",
-    "group.id": "RANER_GROUP_ID",
-    "auto.offset.reset": "RANER_START_FROM",
-    "enable.auto.commit": "nothing: offsets are committed once their outcomes are acknowledged",
-    "enable.auto.offset.store": "nothing: offsets are committed once their outcomes are acknowledged",
-    "enable.idempotence": "nothing: the producer is idempotent",
-}
-
-
-def _size(value: object) -> object:
-    """Read `200MiB`, `1 GB` or a number of bytes."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", value, re.IGNORECASE)
-        if not match:
-            raise ValueError(f"{value!r} is no size; expected bytes, or a number with KiB, MiB, GiB, KB, MB or GB")
-        return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
-    return value
-
-
-def _names(value: object) -> object:
-    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-Size = Annotated[int, BeforeValidator(_size)]
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
+_CLASSIC_ONLY = {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 
 
 def _setting(default: Any = PydanticUndefined, *, unit: str = "", help: str, **rules: Any) -> Any:
@@ -62,18 +43,66 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str = _setting(unit="host:port,…", min_length=1, help="Kafka brokers to begin with")
-    input_topic: str = _setting(min_length=1, help="topic to read")
+    security_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+        "", help="how brokers are spoken to; by default with TLS where a SASL mechanism or a certificate is given"
+    )
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = _setting(
+        "", help="how to log in"
+    )
+    sasl_username: str = _setting("", help="name to log in with")
+    sasl_password: str = _setting("", help="password to log in with; rather give the file, or the variable")
+    sasl_password_file: Path | None = _setting(None, unit="file", help="file with the password")
+    tls_ca: Path | None = _setting(None, unit="file", help="certificates to trust; the system's by default")
+    tls_certificate: Path | None = _setting(None, unit="file", help="client certificate")
+    tls_key: Path | None = _setting(None, unit="file", help="its key")
+    tls_key_password: str = _setting("", help="password of the key; rather give the file, or the variable")
+    tls_key_password_file: Path | None = _setting(None, unit="file", help="file with that password")
+    input_topic: str = _setting(
+        min_length=1, help="topic to read; with ^ at its front a regular expression, for all topics that match"
+    )
     output_topic: str = _setting(min_length=1, help="topic for annotated messages")
     dead_letter_topic: str = _setting(
         default_factory=lambda values: f"{values.get('output_topic')}.dead-letters",
         min_length=1,
         help="topic for records that cannot be processed; by default the output topic's name and `.dead-letters`",
     )
+    dead_letter_headers: Dialects = _setting(
+        (), unit="names", help="headers that dead letters have besides our own: `connect`, `spring`, or both"
+    )
+    dead_letter_consecutive: int = _setting(
+        0, ge=0, le=10_000, unit="records", help="dead letters in a row, in a partition, that stop it; 0 for no limit"
+    )
+    dead_letter_ratio: float = _setting(
+        0.0, ge=0, le=1, unit="share", help="share of dead letters, in a partition, that stops it; 0 for no limit"
+    )
+    dead_letter_window: int = _setting(
+        100, ge=1, le=10_000, unit="records", help="last records of a partition that the share is taken of"
+    )
     group_id: str = _setting("raner-stream", min_length=1, help="consumer group; workers of one group share the work")
+    group_protocol: Literal["classic", "consumer"] = _setting(
+        "classic", help="how the group shares partitions out; consumer is KIP-848 and needs brokers from 4.0 on"
+    )
+    group_instance_id: str = _setting(
+        "", help="this worker's own name in the group, the same after a restart, which then moves no partition"
+    )
     start_from: Literal["earliest", "latest"] = _setting(
         "earliest", help="where a group begins that never committed, or whose offset is no longer there"
     )
-    delivery: Literal["at-least-once"] = _setting("at-least-once", help="delivery guarantee")
+    delivery: Literal["at-least-once", "exactly-once"] = _setting("at-least-once", help="delivery guarantee")
+    transactional_id: str = _setting(
+        "",
+        help="this worker's own name in transactions, the same after a restart; "
+        "by default the group, the host, and a number that no other worker of this host has",
+    )
+    transaction_records: int = _setting(
+        1_000, ge=1, unit="records", help="outcomes in a transaction, at most a batch more"
+    )
+    transaction_bytes: Size = _setting(
+        1024**2, ge=1, unit="bytes", help="bytes of outcomes by which a transaction is committed"
+    )
+    transaction_seconds: float = _setting(
+        0.1, ge=0, unit="seconds", help="time that outcomes are gathered for before they are committed"
+    )
 
     model: Path | None = _setting(None, unit="directory", help="serving directory; the packaged model by default")
     engine: Literal["auto", "fastest", "ct2-int8", "ct2-fp32"] = _setting(
@@ -93,6 +122,11 @@ class Settings(BaseModel):
     input_format: Literal["json", "text"] = _setting("json", help="a JSON object, or plain UTF-8 text")
     text_fields: Names = _setting(
         ("text",), unit="names", min_length=1, help="fields to annotate, comma-separated; `a.b` reaches into an object"
+    )
+    large_output: Literal["split", "omit-text", "dead-letter"] = _setting(
+        "split",
+        help="what becomes of a message over the broker's limit: without its text, and split if that is not enough; "
+        "only without its text; or a dead letter at once",
     )
     max_chars: int = _setting(1_000_000, ge=1, unit="characters", help="longest text; a longer one is a dead letter")
     long_chars: int = _setting(
@@ -131,8 +165,8 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
     """
     path = config or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     sources = (
-        (f"file {path}", _from_file(path) if path else {}),
-        ("environment", _from_environment(environment)),
+        (f"file {path}", from_file(path, Settings.model_fields) if path else {}),
+        ("environment", from_environment(environment, Settings.model_fields)),
         ("flag", dict(flags)),
     )
     values: dict[str, Any] = {}
@@ -141,7 +175,7 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
     for origin, source in sources:
         for name, value in source.items():
             if name == "kafka":
-                kafka |= _kafka_properties(value, origin)
+                kafka |= properties(value, origin)
             else:
                 values[name], origins[name] = value, origin
     try:
@@ -152,9 +186,10 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], config: Pa
     return Loaded(settings, origins)
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of a field."""
-    return PREFIX + name.upper()
+def told(arguments: argparse.Namespace) -> Loaded:
+    """Return the settings that a command line, this process's environment and a file tell together."""
+    flags = {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
+    return load(flags, os.environ, arguments.config)
 
 
 def flag(name: str) -> str:
@@ -171,11 +206,6 @@ def unit(field: FieldInfo) -> str:
     """Return a setting's unit, empty if it has none."""
     extra = field.json_schema_extra
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-
-
-def masked(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return Kafka properties fit to be shown: secrets are replaced."""
-    return {name: "********" if _SECRET.search(name) else value for name, value in properties.items()}
 
 
 def kafka_properties(settings: Settings, side: Literal["consumer", "producer"]) -> dict[str, str]:
@@ -195,62 +225,31 @@ def _check_together(settings: Settings) -> None:
             f"input, output and dead-letter topic are {', '.join(topics)}; expected three different ones, "
             "or the worker would read what it wrote"
         )
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
-    known = {variable(name): name for name in Settings.model_fields if name != "kafka"}
-    values: dict[str, object] = {}
-    kafka: dict[str, str] = {}
-    unknown = []
-    for key, value in environment.items():
-        if key.startswith(KAFKA_PREFIX):
-            kafka[key.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")] = value
-        elif key in known:
-            if value:  # an empty variable is one that a compose file left open
-                values[known[key]] = value
-        elif key.startswith(PREFIX) and key != CONFIG_VARIABLE:
-            unknown.append(key)
-    if unknown:
+    if settings.input_topic.startswith("^"):
+        _check_pattern(settings)
+    largest = kafka_properties(settings, "producer").get("message.max.bytes", "0")
+    if largest.isdecimal() and int(largest) > settings.send_queue:
         raise SettingsError(
-            f"unknown in the environment: {', '.join(sorted(unknown))}; "
-            f"known are {', '.join(sorted(known))}, {CONFIG_VARIABLE} and {KAFKA_PREFIX}<PROPERTY>"
+            f"message.max.bytes {largest} with send_queue {settings.send_queue}: a message that large would wait for "
+            "ever; raise RANER_SEND_QUEUE"
         )
-    return values | ({"kafka": kafka} if kafka else {})
+    if settings.group_protocol == "consumer" and (given := _CLASSIC_ONLY & set(kafka_properties(settings, "consumer"))):
+        raise SettingsError(
+            f"kafka property {', '.join(sorted(given))} is not the worker's to set with group_protocol consumer: the "
+            "broker decides; leave it out, or set RANER_GROUP_PROTOCOL=classic"
+        )
 
 
-def _from_file(path: Path) -> dict[str, object]:
+def _check_pattern(settings: Settings) -> None:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
-    if unknown := sorted(set(values) - set(Settings.model_fields)):
-        raise SettingsError(f"unknown in {path}: {', '.join(unknown)}; known are {', '.join(Settings.model_fields)}")
-    return values
-
-
-def _kafka_properties(value: object, origin: str) -> dict[str, str]:
-    if isinstance(value, Mapping):
-        pairs = [(str(name), item) for name, item in _flat(value)]
-    else:
-        texts = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
-        pairs = []
-        for text in texts:
-            name, separator, content = text.partition("=")
-            if not separator:
-                raise SettingsError(f"kafka property {name!r} ({origin}): expected name=value")
-            pairs.append((name.strip(), content))
-    for name, _ in pairs:
-        if instead := _RESERVED.get(name.removeprefix("consumer.").removeprefix("producer.")):
-            raise SettingsError(f"kafka property {name} ({origin}) is not yours to set; use {instead}")
-    return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in pairs}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")  # TOML reads security.protocol as a table in a table
-        else:
-            yield prefix + name, value
+        pattern = re.compile(settings.input_topic)
+    except re.error as error:
+        raise SettingsError(f"input_topic {settings.input_topic!r} is no regular expression: {error}") from error
+    if caught := [name for name in (settings.output_topic, settings.dead_letter_topic) if pattern.match(name)]:
+        raise SettingsError(
+            f"input_topic {settings.input_topic!r} also matches {' and '.join(caught)}, "
+            "and the worker would read what it wrote; narrow it"
+        )
 
 
 def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[str]:
@@ -259,8 +258,6 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> Iterable[s
         if problem["type"] == "missing":
             yield f"{name} is not set; give {flag(name)}, {variable(name)} or {name} in the file"
             continue
-        shown = "********" if _SECRET.search(name) else repr(problem["input"])
+        value = "********" if name in SECRETS else repr(problem["input"])
         message = problem["msg"].removeprefix("Value error, ")
-        if name == "delivery":
-            message = "this version delivers at-least-once only"
-        yield f"{name} is {shown} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"
+        yield f"{name} is {value} ({origins.get(name, 'default')}): {message}; see {flag(name)}, {variable(name)}"

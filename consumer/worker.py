@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from consumer import codec
 from consumer.backlog import Backlog
 from consumer.codec import Message
-from consumer.errors import DeadLetterRefused
+from consumer.errors import DeadLetterRefused, Reason
 from consumer.health import Health, Shutdown
+from consumer.large import Large
+from consumer.letters import Letters, shortened
+from consumer.limit import DeadLetterLimit
 from consumer.memory import Watch
 from consumer.metrics import Metrics
 from consumer.processor import Processor
-from consumer.records import Delivery, Outcome, Partition, Record, Refusal, Source
+from consumer.records import Delivery, Outcome, Partition, Receipt, Record, Refusal, Source
 
 IDLE_SECONDS = 0.2
 
@@ -47,6 +49,9 @@ class Worker:
         processor: Processor,
         *,
         limits: Limits,
+        letters: Letters,
+        large: Large,
+        dead_letter_limit: DeadLetterLimit,
         watch: Watch,
         health: Health,
         shutdown: Shutdown,
@@ -57,6 +62,7 @@ class Worker:
         """`clock` counts seconds from any origin, `now` those since 1970."""
         self._source, self._delivery, self._processor = source, delivery, processor
         self._limits, self._watch, self._health, self._shutdown = limits, watch, health, shutdown
+        self._letters, self._large, self._dead_letter_limit = letters, large, dead_letter_limit
         self._metrics, self._clock, self._now = metrics, clock, now
         self.backlog = Backlog()
         self._job: Job | None = None
@@ -70,6 +76,10 @@ class Worker:
         self._source.pause(None)
         while self.backlog:
             self.turn()
+        self._end(self._delivery.finish())
+        while self._delivery.pending:  # a rebalance came between, and is only served by fetching
+            self.turn()
+            self._end(self._delivery.finish())
 
     def turn(self) -> None:
         """Fetch once, finish what is short, and take the long text whose turn it is further."""
@@ -109,15 +119,18 @@ class Worker:
         return isinstance(decoded, Message) and decoded.chars >= self._limits.long_chars
 
     def _finish(self, ready: Sequence[Message | Outcome]) -> None:
-        """Annotate what has to be and deliver everything, in order."""
+        """Annotate what has to be and deliver everything, in order, but for what was lost meanwhile."""
         annotated = self._processor.annotate([item for item in ready if isinstance(item, Message)])
-        self._deliver([self._next_outcome(annotated) if isinstance(item, Message) else item for item in ready])
+        outcomes = [self._next_outcome(annotated) if isinstance(item, Message) else item for item in ready]
+        lost = self._forget_lost()
+        self._deliver([outcome for outcome in outcomes if outcome.record.place not in lost])
 
     def _next_outcome(self, steps: Iterator[Outcome | None]) -> Outcome:
         for outcome in steps:
             if outcome is not None:
                 return outcome
             self._pulse()
+            self._source.tend()
         raise AssertionError("the processor returned fewer outcomes than messages")
 
     def _share(self, seconds: float) -> None:
@@ -142,7 +155,7 @@ class Worker:
             self._deliver([outcome])
             self.backlog.take(place)
             self._finish(self._behind(place))
-            if self.backlog.release(place):
+            if place in self.backlog and self.backlog.release(place):
                 self._source.resume(place)
 
     def _behind(self, place: Partition) -> list[Message | Outcome]:
@@ -167,31 +180,33 @@ class Worker:
                 self._source.resume(None)
         self._metrics.long_documents.set(len(self.backlog))
 
-    def _forget_lost(self) -> None:
+    def _forget_lost(self) -> Collection[Partition]:
         lost = self._source.take_lost()
         self._delivery.forget(lost)
+        self._dead_letter_limit.forget(lost)
+        self._dead_letter_limit.restore(self._source.take_notes())
         self.backlog.drop(lost)
         if self._job and self._job.place in lost:
             self._job = None  # its new owner works it from the start; nothing of it was published
+        return lost
 
     def _deliver(self, outcomes: Sequence[Outcome]) -> None:
-        """Deliver, sending what the broker refuses to the dead letters; each record has at most three tries."""
-        if not outcomes:
-            self._delivery.deliver(())
+        if not outcomes:  # the delivery is served, and no time is taken of it
+            self._end(self._delivery.deliver(()))
             return
         with self._metrics.stage("deliver"):
-            refusals = self._delivery.deliver(outcomes)
-            self._count(outcomes, refusals)
-            while refusals:
-                letters = [_mended(refusal) for refusal in refusals]
-                refusals = self._delivery.deliver(letters)
-                self._count(letters, refusals)
+            self._end(self._delivery.deliver(self._dead_letter_limit.passed(outcomes)))
 
-    def _count(self, outcomes: Sequence[Outcome], refusals: Sequence[Refusal]) -> None:
-        refused = {id(refusal.outcome) for refusal in refusals}
+    def _end(self, receipt: Receipt) -> None:
+        """Count what is durable and find what was refused another form, smaller each time, to the dead letters."""
+        self._count(receipt.published)
+        while receipt.refused:
+            mended = [_mended(refusal, self._letters, self._large) for refusal in receipt.refused]
+            receipt = self._delivery.deliver(self._dead_letter_limit.passed(mended))
+            self._count(receipt.published)
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            if id(outcome) in refused:
-                continue
             if outcome.reason is not None:
                 self._metrics.dead_letters.labels(outcome.reason.value).inc()
                 continue
@@ -202,8 +217,8 @@ class Worker:
                 self._metrics.latency.observe(max(0.0, self._now() - outcome.record.timestamp / 1000))
 
 
-def _mended(refusal: Refusal) -> Outcome:
-    """Return what to try after a refusal: the dead letter, then the dead letter cut down."""
+def _mended(refusal: Refusal, letters: Letters, large: Large) -> Outcome:
+    """Return what to try after a refusal: smaller forms if there are, the dead letter, the dead letter cut down."""
     outcome = refusal.outcome
     log.warning(
         "outcome_refused",
@@ -214,10 +229,12 @@ def _mended(refusal: Refusal) -> Outcome:
             "dead_letter": outcome.reason is not None,
         },
     )
+    if refusal.reason is Reason.OUTPUT_TOO_LARGE and (smaller := large.smaller(outcome)):
+        return smaller
     if outcome.reason is None:
-        return codec.dead_letter(outcome.record, refusal.reason, "deliver", refusal.error)
+        return letters.write(outcome.record, refusal.reason, "deliver", refusal.error)
     if not outcome.shortened:
-        return codec.shortened(outcome)
+        return shortened(outcome)
     record = outcome.record
     raise DeadLetterRefused(
         f"the broker took neither {record.topic}[{record.partition}] offset {record.offset} nor its dead letter, "

@@ -27,6 +27,13 @@ class Source(_Part):
     timestamp: int | None = Field(description="Kafka's timestamp of the record, in milliseconds since 1970")
 
 
+class OmittedText(_Part):
+    """What is left of a text that was too large to be published again."""
+
+    length: int = Field(description="its characters, counted in code points")
+    sha256: str = Field(description="digest of its UTF-8 bytes")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)  # a megabyte of text may hold tens of thousands: a model takes 1 KiB
 class Entity:
     """A named entity in the text. Entities are in order and never overlap within a field."""
@@ -73,12 +80,27 @@ class AnnotatedMessage(_Part):
     record_id: str = Field(description="digest of topic, partition, offset and timestamp: drop doubles by it")
     id: str | int = Field(description="the message's own id, else the record_id")
     source: Source
-    text: str | dict[str, str] = Field(description="the text, or an object by field where several are annotated")
-    entities: tuple[Entity, ...]
+    text: str | dict[str, str] | None = Field(
+        description="the text, or an object by field where several are annotated; null where it was too large"
+    )
+    text_omitted: OmittedText | dict[str, OmittedText] | None = Field(
+        default=None, exclude_if=lambda value: value is None, description="what the text was, only where it is null"
+    )
+    part: int | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="from 1 on, only where the entities are split over several messages of one record_id",
+    )
+    parts: int | None = Field(
+        default=None, exclude_if=lambda value: value is None, description="how many messages those are"
+    )
+    entities: tuple[Entity, ...] = ()
     offset_unit: Literal["code_point"] = "code_point"
     model: Model
     processing: Processing
-    attributes: RawObject = Field(default="{}", description="every other field of the input, untouched")
+    attributes: RawObject = Field(
+        default="{}", description="every other field of the input, untouched; of several parts, in the first"
+    )
 
     def to_json(self) -> bytes:
         """Return the message as UTF-8 JSON; the attributes are copied as they were written."""

@@ -36,6 +36,7 @@ def _library(options: Mapping[str, Any]) -> Subject:
 def _worker(options: Mapping[str, Any]) -> Subject:
     from consumer import app, http
     from consumer.health import Health, Shutdown
+    from consumer.kafka.both import Kafka
     from consumer.metrics import Metrics
     from consumer.records import Outcome, Record
     from consumer.settings import Settings
@@ -51,7 +52,7 @@ def _worker(options: Mapping[str, Any]) -> Subject:
     metrics, health = Metrics(), Health(time.monotonic)
     http.HttpServer(settings.http_host, 0, http.routes(metrics, health, lambda: None)).start()
     core = app.load_core(settings, metrics)
-    clients = app.Kafka(settings, metrics, health, Shutdown(0, time.monotonic))
+    clients = Kafka(settings, metrics, health, Shutdown(0, time.monotonic))
     processor = app.build_processor(settings, core, metrics)
     offsets = count()
 

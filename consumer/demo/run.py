@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from consumer.demo.broker import EmbeddedBroker
 from consumer.demo.feed import MAX_CHARS, FeedMessage, messages
 from consumer.errors import DemoFailed
-from consumer.kafka.source import headers_of
+from consumer.kafka.incoming import headers_of
 
 INPUT, OUTPUT, DEAD_LETTERS = "messages", "annotated", "dead-letters"
 _PARTITIONS = 4

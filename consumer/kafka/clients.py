@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from consumer.errors import KafkaFailed, SettingsError
+from consumer.kafka.security import administrator, connection_properties
 from consumer.metrics import Metrics
 from consumer.records import Partition
 from consumer.settings import Settings, kafka_properties
@@ -19,7 +20,11 @@ from consumer.settings import Settings, kafka_properties
 T = TypeVar("T")
 STATISTICS_MILLISECONDS = 5_000
 _WAIT_SECONDS = 0.2
-_MAX_MESSAGE_BYTES = 1_000_000  # librdkafka's default
+_ADMIN_SECONDS = 10.0
+_TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
+_MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
+_REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
+_MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
     KafkaError._AUTHENTICATION,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -38,6 +43,17 @@ class Connection:
     def __init__(self, client: str, metrics: Metrics) -> None:
         self._client, self._metrics = client, metrics
         self._problem: str | None = None
+        self._clients = 0
+
+    def callbacks(self) -> dict[str, Callable[[Any], None]]:
+        """Return what a new client tells its events to; an older one that was given up is not listened to any more."""
+        self._clients += 1
+        mine = self._clients
+
+        def heard(take: Callable[[Any], None]) -> Callable[[Any], None]:
+            return lambda event: take(event) if mine == self._clients else None
+
+        return {"error_cb": heard(self.on_error), "stats_cb": heard(self.on_statistics)}
 
     def on_error(self, error: KafkaError) -> None:
         """Take an error event: librdkafka goes on by itself after all but fatal ones."""
@@ -78,15 +94,19 @@ class Connection:
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:
     """Return the consumer's librdkafka configuration."""
+    member = {"group.instance.id": settings.group_instance_id} if settings.group_instance_id else {}
+    if settings.group_protocol == "classic":
+        member["partition.assignment.strategy"] = "cooperative-sticky"
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "raner-stream",
+        **connection_properties(settings),
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         # Without an offset, or with one that retention removed, the source is asked instead of librdkafka's guess.
         "auto.offset.reset": "error",
-        "partition.assignment.strategy": "cooperative-sticky",
+        "group.protocol": settings.group_protocol,
+        **member,
+        "topic.metadata.refresh.interval.ms": _REFRESH_MILLISECONDS,
         "queued.max.messages.kbytes": settings.fetch_queue // 1024,
         "fetch.max.bytes": settings.fetch_queue,
         "fetch.message.max.bytes": min(settings.fetch_queue, 1024**2),
@@ -95,24 +115,53 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
     }
 
 
-def producer_properties(settings: Settings) -> dict[str, Any]:
-    """Return the producer's librdkafka configuration."""
+def producer_properties(settings: Settings, transactional_id: str = "") -> dict[str, Any]:
+    """Return the producer's librdkafka configuration, a transactional producer's with an id."""
+    patience = (
+        {"transactional.id": transactional_id, "transaction.timeout.ms": _TRANSACTION_MILLISECONDS}
+        if transactional_id
+        else {"message.timeout.ms": 0}  # a broker that is away is waited for, not given up
+    )
     return {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "raner-stream",
+        **connection_properties(settings),
         "enable.idempotence": True,
-        "message.timeout.ms": 0,  # a broker that is away is waited for, not given up
+        **patience,
         "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": settings.send_queue // 1024,
+        # A message that the queue cannot hold would be waited for in vain.
+        "message.max.bytes": min(_MAX_MESSAGE_BYTES, settings.send_queue),
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "producer"),
     }
 
 
+def max_poll_seconds(settings: Settings) -> float:
+    """Return how long the consumer may go without polling before it is expelled."""
+    return int(consumer_properties(settings).get("max.poll.interval.ms", _MAX_POLL_MILLISECONDS)) / 1000
+
+
+def transaction_seconds(settings: Settings) -> float:
+    """Return how long the broker leaves a transaction open."""
+    return int(producer_properties(settings, "any")["transaction.timeout.ms"]) / 1000
+
+
+def is_member(settings: Settings, member: str) -> bool:
+    """Ask the broker whether a member is in the group; raise `KafkaException` if it does not answer."""
+    admin = administrator(settings)
+    (future,) = admin.describe_consumer_groups([settings.group_id], request_timeout=_ADMIN_SECONDS).values()
+    try:
+        group: Any = future.result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return False
+        raise
+    return member in {each.member_id for each in group.members}
+
+
 def max_message_bytes(settings: Settings) -> int:
     """Return the largest message that the producer takes."""
-    return int(producer_properties(settings).get("message.max.bytes", _MAX_MESSAGE_BYTES))
+    return int(producer_properties(settings)["message.max.bytes"])
 
 
 def make_consumer(settings: Settings, connection: Connection) -> Consumer:
@@ -120,9 +169,9 @@ def make_consumer(settings: Settings, connection: Connection) -> Consumer:
     return _made(Consumer, consumer_properties(settings), connection)
 
 
-def make_producer(settings: Settings, connection: Connection) -> Producer:
+def make_producer(settings: Settings, connection: Connection, transactional_id: str = "") -> Producer:
     """Make the producer; raise `SettingsError` for a property that librdkafka does not know."""
-    return _made(Producer, producer_properties(settings), connection)
+    return _made(Producer, producer_properties(settings, transactional_id), connection)
 
 
 def failed(error: KafkaError, what: str) -> KafkaFailed:
@@ -159,12 +208,7 @@ def patiently(call: Callable[[], T], waiting: Callable[[], None]) -> T:
 
 
 def _made(client: Callable[[dict[str, Any]], T], properties: Mapping[str, Any], connection: Connection) -> T:
-    callbacks = {
-        "error_cb": connection.on_error,
-        "stats_cb": connection.on_statistics,
-        "logger": logging.getLogger("librdkafka"),
-    }
     try:
-        return client({**properties, **callbacks})
+        return client({**properties, **connection.callbacks(), "logger": logging.getLogger("librdkafka")})
     except KafkaException as error:
         raise SettingsError(f"librdkafka refused a property: {error.args[0].str()}") from error

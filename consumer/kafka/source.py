@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
     KafkaException,
@@ -17,14 +15,31 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless
+from consumer.errors import KafkaFailed
+from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless, is_member, max_poll_seconds
+from consumer.kafka.incoming import place_of, record_of
+from consumer.kafka.positions import Positions
 from consumer.metrics import Metrics
-from consumer.records import Headers, Partition, Record
+from consumer.records import Partition, Record
 from consumer.settings import Settings
 
 _BROKER_SECONDS = 10.0
+_JOIN_SECONDS = 30.0
+_TEND_SECONDS = 1.0  # how long others wait, in a rebalance, for a worker that has a long batch in hand
 
 log = logging.getLogger(__name__)
+
+
+class Leaving(Protocol):
+    """What there is to do before partitions are given up."""
+
+    def settle(self) -> None:
+        """Commit what is acknowledged."""
+        ...
+
+    def tell(self) -> None:
+        """Log what was committed and not told yet, while it is still this worker's to tell."""
+        ...
 
 
 class KafkaSource:
@@ -36,17 +51,24 @@ class KafkaSource:
         settings: Settings,
         metrics: Metrics,
         connection: Connection,
-        settle: Callable[[], None],
+        leaving: Leaving,
     ) -> None:
-        """`settle` commits what is acknowledged; it is called before partitions are given up."""
+        """`leaving` is told before partitions are given up."""
         self._consumer, self._settings, self._metrics = consumer, settings, metrics
-        self._connection, self._settle = connection, settle
-        self._cooperative = "cooperative" in consumer_properties(settings)["partition.assignment.strategy"]
-        self._start = OFFSET_BEGINNING if settings.start_from == "earliest" else OFFSET_END
-        self._batch: list[Record] = []
+        self._connection, self._leaving = connection, leaving
+        # KIP-848 gives and takes partitions one by one, too.
+        strategy = consumer_properties(settings).get("partition.assignment.strategy", "cooperative")
+        self._cooperative = "cooperative" in strategy
+        self._deadline = time.monotonic() + _JOIN_SECONDS if settings.group_protocol == "consumer" else None
+        self._positions = Positions(consumer, settings.start_from)
+        self._batch: list[Record] = []  # in a revocation, what is no longer ours is taken out
+        self._size = 0  # of the batch, in bytes
+        self._polled = time.monotonic()
+        self._tend_seconds = min(_TEND_SECONDS, max_poll_seconds(settings) / 4)
         self._owned: set[Partition] = set()
         self._lost: set[Partition] = set()
         self._paused: set[Partition] = set()
+        self._notes: dict[Partition, str] = {}
         self._all_paused = False
         self._joined = False
         consumer.subscribe(
@@ -55,27 +77,28 @@ class KafkaSource:
 
     def fetch(self, wait_seconds: float) -> Sequence[Record]:
         """See `Source`."""
-        self._batch = []
-        size, message = 0, self._consumer.poll(wait_seconds)
-        while message is not None:
-            if error := message.error():
-                self._mend(message, error)
-            else:
-                record = _record(message)
-                self._batch.append(record)
-                size += record.size
-            if len(self._batch) >= self._settings.batch_records or size >= self._settings.batch_bytes:
-                break
-            message = self._consumer.poll(0)
-        if self._batch:
-            self._connection.on_success()
-        batch, self._batch = self._batch, []
+        if self._deadline and not self._joined:
+            self._check_protocol()
+        wait_seconds = 0.0 if self._batch else wait_seconds
+        while self._poll(wait_seconds) and not self._is_full():
+            wait_seconds = 0.0
+        batch, self._batch, self._size = self._batch, [], 0
         return batch
+
+    def tend(self) -> None:
+        """See `Source`. What is polled early is kept for the next fetch."""
+        if time.monotonic() - self._polled >= self._tend_seconds:
+            self._poll(0.0)
 
     def take_lost(self) -> Collection[Partition]:
         """See `Source`."""
         lost, self._lost = self._lost, set()
         return lost
+
+    def take_notes(self) -> Mapping[Partition, str]:
+        """See `Source`."""
+        notes, self._notes = self._notes, {}
+        return notes
 
     def pause(self, partition: Partition | None) -> None:
         """See `Source`."""
@@ -96,15 +119,50 @@ class KafkaSource:
             resumed = (self._owned if partition is None else self._owned & {partition}) - self._paused
             self._consumer.resume([TopicPartition(*place) for place in resumed])
 
+    def _poll(self, wait_seconds: float) -> bool:
+        """Serve the client once; return whether it had something, which is in the batch if it was a record."""
+        message = self._consumer.poll(wait_seconds)
+        self._polled = time.monotonic()
+        if message is None:
+            return False
+        if error := message.error():
+            self._mend(message, error)
+        else:
+            record = record_of(message)
+            self._batch.append(record)
+            self._size += record.size
+            self._connection.on_success()
+        return True
+
+    def _is_full(self) -> bool:
+        return len(self._batch) >= self._settings.batch_records or self._size >= self._settings.batch_bytes
+
     def problem(self) -> str | None:
         """Return why no records can come, None if they can. A spare member with nothing assigned is well."""
         return None if self._joined else "the group has given this worker no assignment yet"
+
+    def _check_protocol(self) -> None:
+        """Raise `KafkaFailed` when the brokers do not speak KIP-848, which librdkafka keeps to itself."""
+        if self._deadline is None or time.monotonic() < self._deadline:
+            return
+        try:
+            member = is_member(self._settings, self._consumer.memberid() or "")
+        except KafkaException:  # no broker answers; when one does, the question is asked again
+            self._deadline = time.monotonic() + _JOIN_SECONDS
+            return
+        if not member:
+            raise KafkaFailed(
+                f"no place in the group within {_JOIN_SECONDS:.0f} s with group_protocol consumer; brokers before "
+                "4.0, and those that switched it off, do not speak it: set RANER_GROUP_PROTOCOL=classic"
+            )
+        self._deadline = None  # a member that no partition is left for
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = True
         self._owned |= {_place(partition) for partition in partitions}
         self._tell("assigned", partitions)
-        placed = self._placed(partitions) if partitions else partitions
+        placed = self._positions.of(partitions) if partitions else partitions
+        self._notes |= {_place(partition): partition.metadata or "" for partition in placed}
         if self._cooperative:
             consumer.incremental_assign(placed)
         else:
@@ -112,31 +170,14 @@ class KafkaSource:
         if self._all_paused:
             consumer.pause(partitions)
 
-    def _placed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Return partitions with the offset to begin at: the committed one, else the start, which is committed now.
-
-        Without that commit a group has no lag, and what scales by lag never starts a worker. All are asked for at
-        once: later, each question would wait behind a fetch.
-        """
-        try:
-            committed = _answered(self._consumer.committed(partitions, timeout=_BROKER_SECONDS))
-            fresh = [TopicPartition(p.topic, p.partition, self._start) for p in committed if p.offset < 0]
-            if not fresh:
-                return committed
-            starts = _answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
-            self._consumer.commit(offsets=starts, asynchronous=True)
-        except KafkaException as error:
-            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
-            return partitions  # librdkafka asks again by itself, and `_start_over` deals with what it finds
-        log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
-        return [*(p for p in committed if p.offset >= 0), *starts]
-
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._settle()
+        self._leaving.settle()
+        self._leaving.tell()
         self._forget("revoked", partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = False
+        self._leaving.tell()
         self._forget("lost", partitions)
 
     def _forget(self, event: str, partitions: list[TopicPartition]) -> None:
@@ -145,6 +186,7 @@ class KafkaSource:
         self._owned -= gone
         self._paused -= gone
         self._batch = [record for record in self._batch if record.place not in gone]
+        self._size = sum(record.size for record in self._batch)
         self._connection.forget_lag(gone)
         self._tell(event, partitions)
 
@@ -157,7 +199,7 @@ class KafkaSource:
     def _mend(self, message: Message, error: KafkaError) -> None:
         """Deal with an error that `poll` returned in place of a record."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._start_over(_place_of(message), message.offset())
+            self._start_over(place_of(message), message.offset())
         elif hopeless(error):
             raise failed(error, f"reading {message.topic() or self._settings.input_topic}")
         else:  # a topic not there yet, a broker away: librdkafka tries again
@@ -166,7 +208,7 @@ class KafkaSource:
     def _start_over(self, place: Partition, offset: int | None) -> None:
         """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
-        start = low if self._start == OFFSET_BEGINNING else high
+        start = low if self._settings.start_from == "earliest" else high
         if offset is not None and offset >= 0:
             skipped = max(0, start - offset)
             self._metrics.skipped.labels(place[0], str(place[1])).inc(skipped)
@@ -186,41 +228,5 @@ class KafkaSource:
             self._consumer.pause([partition])
 
 
-def _answered(partitions: list[TopicPartition]) -> list[TopicPartition]:
-    """Return partitions that the broker answered for; raise `KafkaException` if it could not for one of them."""
-    if error := next((p.error for p in partitions if p.error), None):
-        raise KafkaException(error)
-    return partitions
-
-
 def _place(partition: TopicPartition) -> Partition:
     return partition.topic, partition.partition
-
-
-def _place_of(message: Message) -> Partition:
-    topic, partition = message.topic(), message.partition()
-    assert topic is not None, "only errors of the whole client come without a place"
-    assert partition is not None, "only errors of the whole client come without a place"
-    return topic, partition
-
-
-def _record(message: Message) -> Record:
-    kind, timestamp = message.timestamp()
-    topic, partition = _place_of(message)
-    offset = message.offset()
-    assert offset is not None, "only errors come without an offset"
-    return Record(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-        key=message.key(),
-        value=message.value(),
-        headers=headers_of(message),
-    )
-
-
-def headers_of(message: Message) -> Headers:
-    """Return a message's headers, in order; a name may occur twice and a value may be missing."""
-    headers: Any = message.headers() or ()
-    return tuple(headers)

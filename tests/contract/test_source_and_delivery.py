@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 from topics import committed, produce, read
 
-from consumer.codec import dead_letter, shortened
 from consumer.errors import Reason
 from consumer.inmemory import InMemoryDelivery, InMemorySource
+from consumer.kafka.both import exactly_once
 from consumer.kafka.clients import Connection, make_consumer, make_producer
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.source import KafkaSource
+from consumer.letters import Letters, shortened
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Record
 from consumer.settings import load
 
-TOO_LARGE = b"x" * 1_000_001  # librdkafka refuses it
+TOO_LARGE = b"x" * (1024**2 + 1)  # librdkafka refuses it
 
 
 @dataclass
@@ -39,8 +40,8 @@ def made_in_memory(records):
     )
 
 
-def made_on_kafka(broker, records, closing):
-    told = broker.settings()
+def made_on_kafka(broker, records, closing, guarantee="at-least-once"):
+    told = {**broker.settings(), "delivery": guarantee, "transaction_seconds": "0"}
     produce(
         told["bootstrap_servers"],
         told["input_topic"],
@@ -60,7 +61,7 @@ def made_on_kafka(broker, records, closing):
     settings = load({**told, "kafka": [f"consumer.fetch.wait.max.ms={fetch_wait}"]}, {}).settings
     metrics = Metrics()
     connection = Connection("test", metrics)
-    consumer, producer = make_consumer(settings, connection), make_producer(settings, connection)
+    consumer = make_consumer(settings, connection)
     closing.append(consumer)
     topics = [settings.output_topic, settings.dead_letter_topic]
 
@@ -68,9 +69,15 @@ def made_on_kafka(broker, records, closing):
         messages = read(told["bootstrap_servers"], topics, count)
         return [(m.key(), m.value()) for m in sorted(messages, key=lambda m: m.topic() == topics[1])]
 
-    delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, lambda: None)
+    if guarantee == "exactly-once":
+        name = settings.group_id
+        delivery = exactly_once(settings, consumer, (connection, connection), metrics, name, lambda: None)
+    else:
+        producer = make_producer(settings, connection)
+        delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, lambda: None)
+    delivery.open(lambda: False)
     return Ports(
-        KafkaSource(consumer, settings, metrics, connection, delivery.settle),
+        KafkaSource(consumer, settings, metrics, connection, delivery),
         delivery,
         committed=lambda: committed(told["bootstrap_servers"], settings.group_id, settings.input_topic),
         published=published,
@@ -84,14 +91,22 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(params=["memory", "embedded", pytest.param("real", marks=pytest.mark.kafka)])
+@pytest.fixture(
+    params=[
+        "memory",
+        "embedded",
+        pytest.param("real", marks=pytest.mark.kafka),
+        pytest.param("real exactly-once", marks=pytest.mark.kafka),
+    ]
+)
 def ports(request):
     if request.param == "memory":
         yield made_in_memory(RECORDS)
         return
-    broker = request.getfixturevalue(request.param)
+    name, _, guarantee = request.param.partition(" ")
+    broker = request.getfixturevalue(name)
     closing = []
-    yield made_on_kafka(broker, RECORDS, closing)
+    yield made_on_kafka(broker, RECORDS, closing, guarantee or "at-least-once")
     for client in closing:
         client.close()
 
@@ -120,7 +135,8 @@ def test_records_come_in_order_within_their_partition_with_all_they_carry(ports)
 
 def test_what_is_delivered_is_published_and_committed(ports):
     records = fetched(ports)
-    assert not ports.delivery.deliver([outcome(r) for r in records])
+    everything = [outcome(r) for r in records]
+    assert ports.delivery.deliver(everything).refused == []
     assert ports.committed() == [3, 3, 3, 3]
     assert sorted(ports.published(12)) == sorted((r.key, b"out") for r in records)
 
@@ -128,12 +144,13 @@ def test_what_is_delivered_is_published_and_committed(ports):
 def test_nothing_is_committed_past_a_refused_outcome_until_its_dead_letter_is_delivered(ports):
     records = fetched(ports)
     victim = next(r for r in records if (r.partition, r.offset) == (1, 1))
-    (refusal,) = ports.delivery.deliver([outcome(r, TOO_LARGE if r is victim else b"out") for r in records])
+    (refusal,) = ports.delivery.deliver([outcome(r, TOO_LARGE if r is victim else b"out") for r in records]).refused
     assert (refusal.outcome.record, refusal.reason) == (victim, Reason.OUTPUT_TOO_LARGE)
     assert [ports.committed()[n] for n in (0, 2, 3)] == [3, 3, 3]
     assert ports.committed()[1] < 3
-    letter = dead_letter(victim, refusal.reason, "deliver", refusal.error)
-    assert not ports.delivery.deliver([letter])
+    letter = Letters().write(victim, refusal.reason, "deliver", refusal.error)
+    assert letter in ports.delivery.deliver([letter]).published
+    assert not ports.delivery.pending
     assert ports.committed() == [3, 3, 3, 3]
     assert ports.published(12)[-1] == (b"1-1", b"v")
 
@@ -141,19 +158,19 @@ def test_nothing_is_committed_past_a_refused_outcome_until_its_dead_letter_is_de
 def test_of_a_lost_partition_nothing_more_is_committed(ports):
     records = fetched(ports)
     victim = next(r for r in records if (r.partition, r.offset) == (1, 1))
-    before = ports.committed()[1]
     ports.delivery.deliver([outcome(r, TOO_LARGE if r is victim else b"out") for r in records])
     ports.delivery.forget([victim.place])
-    assert not ports.delivery.deliver([])
-    assert ports.committed() == [3, before, 3, 3]
+    assert not ports.delivery.deliver([]).refused
+    assert [ports.committed()[n] for n in (0, 2, 3)] == [3, 3, 3]
+    assert ports.committed()[1] <= 1
 
 
 def test_a_dead_letter_that_is_refused_can_be_delivered_cut_down(ports):
     record = fetched(ports)[0]
-    letter = dead_letter(record, Reason.NOT_JSON, "decode", "no JSON")
+    letter = Letters().write(record, Reason.NOT_JSON, "decode", "no JSON")
     huge = Outcome(record, TOO_LARGE, letter.headers, letter.reason)
-    assert [r.outcome for r in ports.delivery.deliver([huge])] == [huge]
-    assert not ports.delivery.deliver([shortened(letter)])
+    assert [r.outcome for r in ports.delivery.deliver([huge]).refused] == [huge]
+    assert ports.delivery.deliver([shortened(letter)]).published == [shortened(letter)]
     assert ports.published(1) == [(record.key, shortened(letter).value)]
 
 
@@ -186,5 +203,6 @@ def test_pausing_everything_lets_nothing_through(ports):
 
 
 def test_delivering_nothing_is_no_work(ports):
-    assert not ports.delivery.deliver([])
+    assert not ports.delivery.deliver([]).refused
+    assert not ports.delivery.finish().published
     assert ports.source.take_lost() == set()

@@ -34,10 +34,10 @@ def server(tmp_path_factory):
         yield server
 
 
-@pytest.fixture
-def own(server):
+@pytest.fixture(params=["at-least-once", "exactly-once"])
+def own(request, server):
     """A real Kafka of this module's own, with rights that can be taken away and no topics by themselves."""
-    return Broker(server.bootstrap_servers, real=True, server=server)
+    return Broker(server.bootstrap_servers, real=True, server=server, defaults={"delivery": request.param})
 
 
 @contextmanager
@@ -83,23 +83,25 @@ def test_a_timestamp_that_the_broker_refuses_costs_its_neighbours_nothing(own, t
     assert committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"])[0] == 20
 
 
-def test_without_the_right_to_publish_everything_goes_to_the_dead_letters(own, tmp_path):
+def test_without_the_right_to_publish_any_more_everything_goes_to_the_dead_letters(own, tmp_path):
     settings = own.settings()
-    deny_writing(own, settings["output_topic"])
-    produce(own.bootstrap_servers, settings["input_topic"], texts(5))
     with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        deny_writing(own, settings["output_topic"])
+        produce(own.bootstrap_servers, settings["input_topic"], texts(5))
         out = read(own.bootstrap_servers, [settings["dead_letter_topic"]], 5, more_seconds=1)
         assert worker.stop() == 0
     assert {dict(m.headers())["raner.reason"] for m in out} == {b"output_not_authorized"}
     assert sorted(json.loads(m.value())["id"] for m in out) == list(range(5))
 
 
-def test_without_the_right_to_publish_anywhere_it_stops_and_commits_nothing(own, tmp_path):
+def test_without_the_right_to_publish_anywhere_any_more_it_stops_and_commits_nothing(own, tmp_path):
     settings = own.settings()
-    for topic in (settings["output_topic"], settings["dead_letter_topic"]):
-        deny_writing(own, topic)
-    produce(own.bootstrap_servers, settings["input_topic"], texts(1, partition=2))
     with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        for topic in (settings["output_topic"], settings["dead_letter_topic"]):
+            deny_writing(own, topic)
+        produce(own.bootstrap_servers, settings["input_topic"], texts(1, partition=2))
         assert worker.process.wait(60) == 1
     log = worker.log.read_text(encoding="utf-8")
     assert "the broker took neither" in log
@@ -108,7 +110,8 @@ def test_without_the_right_to_publish_anywhere_it_stops_and_commits_nothing(own,
 
 
 def test_an_output_too_large_for_its_topic_goes_to_the_dead_letters_alone(own, tmp_path):
-    settings = own.settings(output_topic=own.topic("small", max_message_bytes="4000"), batch_records="50")
+    small = own.topic("small", max_message_bytes="4000")
+    settings = own.settings(output_topic=small, batch_records="50", large_output="dead-letter")
     sent = texts(10, partition=1)
     sent[3]["value"] = json.dumps({"id": 3, "text": "今天的天气比昨天好，大家都说。" * 200})
     produce(own.bootstrap_servers, settings["input_topic"], sent)
@@ -117,6 +120,49 @@ def test_an_output_too_large_for_its_topic_goes_to_the_dead_letters_alone(own, t
         assert worker.stop() == 0
     reasons = {json.loads(m.value())["id"]: dict(m.headers() or []).get("raner.reason") for m in out}
     assert reasons == {i: (b"output_too_large" if i == 3 else None) for i in range(10)}
+
+
+def test_an_output_too_large_for_its_topic_comes_without_its_text_and_in_parts(own, tmp_path):
+    small = own.topic("small", max_message_bytes="4000")
+    settings = own.settings(output_topic=small, batch_records="50", threads="1")
+    sent = texts(10, partition=1)
+    sent[3]["value"] = json.dumps({"id": 3, "text": "今天的天气比昨天好，大家都说。" * 200, "more": [1, 2]})
+    sent[5]["value"] = json.dumps({"id": 5, "text": "王小明在北京大学读书，周末去上海看望李红。" * 30})
+    produce(own.bootstrap_servers, settings["input_topic"], sent)
+    with worker_process(tmp_path, kafka_producer_compression_type="none", **settings) as worker:
+        out = read(own.bootstrap_servers, [settings["output_topic"], settings["dead_letter_topic"]], 12, more_seconds=2)
+        assert worker.stop() == 0
+    bodies = [json.loads(m.value()) for m in out]
+    assert {m.topic() for m in out} == {small}
+    assert {body["id"] for body in bodies} == set(range(10))
+    (omitted,) = [body for body in bodies if body["id"] == 3]
+    assert (omitted["text"], omitted["text_omitted"]["length"], "parts" in omitted) == (None, 3_000, False)
+    assert omitted["attributes"] == {"more": [1, 2]}
+    parts = {body["part"]: body for body in bodies if body["id"] == 5}
+    assert sorted(parts) == list(range(1, parts[1]["parts"] + 1))
+    assert len({body["record_id"] for body in parts.values()}) == 1
+    starts = [entity["start"] for _, body in sorted(parts.items()) for entity in body["entities"]]
+    assert len(starts) == len(set(starts)) >= 90
+    assert starts == sorted(starts)
+    assert len([body for body in bodies if body["id"] == 5]) == len(parts)
+    assert committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"])[1] == 10
+
+
+def test_an_input_as_large_as_the_broker_takes_comes_out(own, tmp_path):
+    settings = own.settings(threads="1")
+    text = "今天的天气比昨天好，王小明都说。" * 10_000
+    body = json.dumps({"id": 1, "text": text, "more": "x" * 560_000}, ensure_ascii=False).encode()
+    assert 1_035_000 < len(body) < 1_048_000
+    produce(own.bootstrap_servers, settings["input_topic"], [{"value": body}])
+    with worker_process(tmp_path, kafka_producer_compression_type="none", **settings) as worker:
+        out = read(own.bootstrap_servers, [settings["output_topic"], settings["dead_letter_topic"]], 1, more_seconds=2)
+        assert worker.stop() == 0
+    assert {m.topic() for m in out} == {settings["output_topic"]}
+    bodies = [json.loads(m.value()) for m in out]
+    assert {body["text_omitted"]["length"] for body in bodies} == {len(text)}
+    assert sum(len(body["entities"]) for body in bodies) == 10_000
+    (first,) = [body for body in bodies if body.get("part", 1) == 1]
+    assert first["attributes"] == {"more": "x" * 560_000}
 
 
 def test_an_output_topic_that_is_not_there_stops_it_with_its_name(own, tmp_path):

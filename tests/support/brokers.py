@@ -25,6 +25,7 @@ class Broker:
     bootstrap_servers: str
     real: bool
     server: KafkaServer | None = None
+    defaults: dict[str, str] = field(default_factory=dict)  # settings of every worker
     prefix: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     def topic(self, name: str, **config: str) -> str:
@@ -32,7 +33,8 @@ class Broker:
         full = f"{name}-{self.prefix}"
         client = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         if self.real:
-            properties = {name.replace("_", "."): value for name, value in config.items()}
+            # Some tests' records are from long ago; retention would remove them half a minute after the broker's start.
+            properties = {"retention.ms": "-1"} | {name.replace("_", "."): value for name, value in config.items()}
             for future in client.create_topics([NewTopic(full, PARTITIONS, 1, config=properties)]).values():
                 future.result()
         else:
@@ -48,15 +50,16 @@ class Broker:
             "dead_letter_topic": self.topic("dead"),
             "group_id": f"group-{self.prefix}",
             **({} if self.real else _EMBEDDED),
+            **self.defaults,
             **changes,
         }
 
 
 @contextmanager
-def running_kafka(directory: Path, **properties: str) -> Iterator[KafkaServer]:
+def running_kafka(directory: Path, proxy_port: int = 0, **properties: str) -> Iterator[KafkaServer]:
     """Run a Kafka of one's own, or skip where there is none."""
     try:
-        server = KafkaServer(directory, **properties)
+        server = KafkaServer(directory, proxy_port, **properties)
     except NoKafka as missing:
         pytest.skip(str(missing))
     server.launch()

@@ -10,7 +10,9 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -20,7 +22,7 @@ _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "num.partitions": "4",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
@@ -30,6 +32,11 @@ _PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # A member of the new protocol is missed, and told of others, as soon as one of the old.
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "3000",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "500",
     # After a kill -9 the old registration must lapse before the new one is taken.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
@@ -55,24 +62,35 @@ def libraries() -> Path:
 class KafkaServer:
     """A single-node broker on loopback, with KRaft; `launch` after `kill` starts it again on the same data."""
 
-    def __init__(self, directory: Path, **properties: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        proxy_port: int = 0,
+        *,
+        format_arguments: Sequence[str] = (),
+        dotted: Mapping[str, str] = MappingProxyType({}),
+        **properties: str,
+    ) -> None:
+        """With `proxy_port` it also listens on `proxied_port`, and says there that it is to be found at the former."""
         self._classpath = f"{libraries()}/*"
         self.directory, self.port = directory, _free_port()
-        controller = _free_port()
+        controller, self.proxied_port = _free_port(), _free_port()
+        second = ",PROXIED://127.0.0.1:{}" if proxy_port else ""
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         merged = {
             **_PROPERTIES,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}{second.format(self.proxied_port)}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}{second.format(proxy_port)}",
             "log.dirs": str(directory / "logs"),
             **{name.replace("_", "."): value for name, value in properties.items()},
+            **dotted,
         }
         directory.mkdir(parents=True, exist_ok=True)
         self._config = directory / "server.properties"
         self._config.write_text("".join(f"{name}={value}\n" for name, value in merged.items()))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "-t", cluster, "-c", str(self._config))
+        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._config), *format_arguments)
         subprocess.run(self._java("kafka.tools.StorageTool", *arguments), check=True, stdout=subprocess.DEVNULL)
 
     def launch(self) -> None:

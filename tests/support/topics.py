@@ -22,10 +22,11 @@ def produce(servers: str, topic: str, messages: Iterable[dict]) -> None:
 def read(servers: str, topics: Iterable[str], count: int, *, more_seconds: float = 0.0) -> list[Message]:
     """Return the first `count` messages of topics, and what else comes within `more_seconds`; fail if fewer come."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test-reader", "fetch.wait.max.ms": 50})
-    found = consumer.list_topics(timeout=10).topics
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not set(topics) <= (found := consumer.list_topics(timeout=10).topics).keys():
+        assert time.monotonic() < deadline, f"no topics {topics}"  # one that was just made may take a moment to be seen
     consumer.assign([TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in found[t].partitions])
     messages: list[Message] = []
-    deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         while len(messages) < count and time.monotonic() < deadline:
             messages += [m for m in consumer.consume(500, 0.2) if not m.error()]

@@ -8,6 +8,9 @@ from typing import Any
 from consumer.codec import Format
 from consumer.health import Health, Shutdown
 from consumer.inmemory import InMemoryDelivery, InMemorySource
+from consumer.large import Large
+from consumer.letters import Letters
+from consumer.limit import DeadLetterLimit, Rule
 from consumer.memory import Watch
 from consumer.metrics import Metrics
 from consumer.processor import Processor, Wire
@@ -65,13 +68,17 @@ class Bench:
         self.delivery = options.get("delivery") or InMemoryDelivery()
         self.annotator = StepAnnotator(self.clock)
         self.resident = 0
-        wire = Wire(Model(name="m", revision="r", digest="d"), "0", options.get("max_output_bytes", 1_000_000))
-        processor = Processor(self.annotator, Format((), 10_000), wire, self.metrics, self.clock)
+        large = Large(options.get("large_output", "dead-letter"), options.get("max_output_bytes", 1_000_000))
+        wire = Wire(Model(name="m", revision="r", digest="d"), "0", large)
+        processor = Processor(self.annotator, Format((), 10_000), wire, Letters(), self.metrics, self.clock)
         self.worker = Worker(
             self.source,
             self.delivery,
             processor,
             limits=Limits(options.get("long_chars", 100), options.get("backlog_bytes", 10_000)),
+            letters=Letters(),
+            large=large,
+            dead_letter_limit=DeadLetterLimit(options.get("rule", Rule())),
             watch=Watch(options.get("cap", 0), self.metrics, lambda: None, self.clock, lambda: self.resident),
             health=self.health,
             shutdown=self.shutdown,

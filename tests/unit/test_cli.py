@@ -144,7 +144,7 @@ WORKER = ("--bootstrap-servers", "127.0.0.1:1", "--input-topic", "in", "--output
 
 
 def test_check_config_prints_what_would_run_and_no_secret(run):
-    secret = {"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_WINDOW": "100"}
+    secret = {"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_SASL_PASSWORD": "s3cret", "RANER_WINDOW": "100"}
     status, out, _ = run("check-config", *WORKER, "--threads", "1", environment=secret)
     assert status == 0
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
@@ -164,7 +164,7 @@ def test_check_config_prints_what_would_run_and_no_secret(run):
         ((*WORKER, "--memory-cap", "50MiB"), "a memory cap of 50 MiB cannot hold this worker"),
         ((*WORKER, "--window", "600"), "window 600"),
         ((*WORKER, "--kafka", "no.such.property=1"), 'No such configuration property: "no.such.property"'),
-        ((*WORKER, "--delivery", "exactly-once"), "at-least-once only"),
+        ((*WORKER, "--delivery", "at-most-once"), "'at-least-once' or 'exactly-once'"),
     ],
 )
 def test_check_config_refuses_what_could_not_run(run, arguments, told):

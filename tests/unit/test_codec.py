@@ -6,6 +6,7 @@ import pytest
 from consumer import codec
 from consumer.codec import Format, Message, Rejected
 from consumer.errors import Reason
+from consumer.letters import Letters, shortened
 from consumer.records import Record
 from nlp.types import Span
 from schemas.messages import Model, Processing, record_id
@@ -138,7 +139,7 @@ def test_an_error_quotes_nothing_of_the_text():
 
 
 def test_a_dead_letter_keeps_the_record_and_tells_what_happened():
-    letter = codec.dead_letter(record(b"\xff"), Reason.NOT_UTF8, "decode", "byte 0")
+    letter = Letters().write(record(b"\xff"), Reason.NOT_UTF8, "decode", "byte 0")
     assert (letter.value, letter.record.key) == (b"\xff", b"k")
     assert letter.headers == (
         ("h", b"1"),
@@ -154,8 +155,8 @@ def test_a_dead_letter_keeps_the_record_and_tells_what_happened():
 
 def test_a_shortened_dead_letter_says_what_it_left_out():
     value = b"x" * 5000
-    letter = codec.dead_letter(record(value), Reason.TOO_LONG, "decode", "too long")
-    short = codec.shortened(letter)
+    letter = Letters().write(record(value), Reason.TOO_LONG, "decode", "too long")
+    short = shortened(letter)
     assert json.loads(short.value) == {
         "value_omitted": True, "length": 5000, "sha256": hashlib.sha256(value).hexdigest()
     }  # fmt: skip

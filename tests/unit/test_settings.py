@@ -4,7 +4,9 @@ import pytest
 
 from consumer import settings
 from consumer.errors import SettingsError
-from consumer.settings import kafka_properties, load, masked
+from consumer.given import masked, shown
+from consumer.kafka.security import connection_properties
+from consumer.settings import kafka_properties, load
 
 NEEDED = {"bootstrap_servers": "b:1", "input_topic": "in", "output_topic": "out"}
 
@@ -55,12 +57,20 @@ def test_a_file_that_cannot_be_read_fails(tmp_path, content):
     ("flags", "told"),
     [
         ({"threads": "many"}, r"threads is 'many' \(flag\).*--threads, RANER_THREADS"),
-        ({"delivery": "exactly-once"}, "this version delivers at-least-once only"),
+        ({"delivery": "at-most-once"}, "Input should be 'at-least-once' or 'exactly-once'"),
+        ({"kafka": ["transactional.id=x"]}, "use RANER_TRANSACTIONAL_ID"),
         ({"memory_cap": "lots"}, "'lots' is no size"),
         ({"http_port": "99999"}, "less than or equal to 65535"),
         ({"window": "30", "overlap": "30"}, "expected overlap < window"),
         ({"output_topic": "in"}, "expected three different ones"),
         ({"text_fields": "title,,body"}, "at least 1 character"),
+        ({"input_topic": "^o.*"}, "also matches out and out.dead-letters"),
+        ({"input_topic": "^("}, "no regular expression"),
+        (
+            {"group_protocol": "consumer", "kafka": ["session.timeout.ms=9000"]},
+            "session.timeout.ms is not the worker's",
+        ),
+        ({"kafka": ["message.max.bytes=9000000"]}, "raise RANER_SEND_QUEUE"),
         ({"kafka": ["acks"]}, "expected name=value"),
         ({"kafka": ["enable.auto.commit=true"]}, "not yours to set"),
         ({"kafka": ["consumer.group.id=x"]}, "use RANER_GROUP_ID"),
@@ -77,6 +87,40 @@ def test_a_wrong_value_is_refused_with_its_name_and_what_was_expected(flags, tol
 )
 def test_sizes_have_units(written, size):
     assert loaded({"memory_cap": written}).settings.memory_cap == size
+
+
+def login(**settings):
+    return connection_properties(loaded(settings).settings)
+
+
+def test_a_secret_comes_from_its_file_and_a_login_goes_over_tls(tmp_path):
+    (tmp_path / "password").write_text("s3cret\n")
+    told = login(sasl_mechanism="PLAIN", sasl_username="me", sasl_password_file=str(tmp_path / "password"))
+    assert (told["sasl.password"], told["security.protocol"]) == ("s3cret", "SASL_SSL")
+    assert login(tls_ca="ca.pem")["security.protocol"] == "SSL"
+    assert "security.protocol" not in login()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"sasl_mechanism": "PLAIN", "sasl_username": "me"},
+            "PLAIN needs RANER_SASL_USERNAME",
+        ),
+        ({"sasl_password": "a", "sasl_password_file": "b"}, "are both given"),
+        ({"sasl_password_file": "nowhere"}, "sasl_password_file nowhere cannot be read"),
+    ],
+)
+def test_a_login_that_lacks_something_is_refused(settings, told):
+    with pytest.raises(SettingsError, match=told):
+        login(**settings)
+
+
+def test_no_secret_is_shown():
+    hidden = "*" * 8
+    assert [shown(name, "a") for name in ("sasl_password", "tls_key_password")] == [hidden, hidden]
+    assert [shown("sasl_password", ""), shown("sasl_password_file", Path("p"))] == ["", "p"]
 
 
 def test_an_empty_variable_counts_as_none():

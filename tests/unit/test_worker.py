@@ -125,6 +125,15 @@ def test_the_loop_beats_between_token_batches():
     assert bench.health.dead() == "the loop has not moved for 61 s"
 
 
+def test_the_group_is_tended_between_token_batches_and_what_is_lost_meanwhile_is_not_delivered():
+    bench = Bench([record(0, "x" * 30), record(0, "x" * 30, partition=1)])
+    bench.annotator.on_step = lambda: bench.source.lose(("in", 1)) if bench.clock.time == 4 else None
+    bench.run()
+    assert bench.source.tended == 6
+    assert bench.published() == [(0, 0, "")]
+    assert bench.delivery.committed == {("in", 0): 1}
+
+
 def test_only_the_refused_record_goes_to_the_dead_letters():
     bench = Bench([record(i, "x") for i in range(4)], delivery=InMemoryDelivery(refuses=[2]))
     bench.run()

@@ -1,10 +1,9 @@
-"""What each command does, one function each; the console shows it. The name is the command's."""
+"""What each command does, one function each; the console shows it. The name is the command's, or its last word's."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,31 +15,26 @@ from typing import IO, TYPE_CHECKING
 import nlp
 from consumer import console, settings
 from consumer.errors import SettingsError
-from consumer.settings import Loaded
 from nlp import model
 from nlp.annotator import Annotator
 from schemas.messages import json_schema
 
 if TYPE_CHECKING:
-    from consumer.bench.engines import Engines
-    from consumer.bench.note import Note
     from nlp.convert import Quantization
-
-_NO_SETTINGS = {"command", "config"}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """`raner-stream run`."""
     from consumer import app
 
-    return app.run(_settings(arguments).settings)
+    return app.run(settings.told(arguments).settings)
 
 
 def check_config(arguments: argparse.Namespace) -> int:
     """`raner-stream check-config`."""
     from consumer import app
 
-    loaded = _settings(arguments)
+    loaded = settings.told(arguments)
     core = app.check(loaded.settings)
     console.settings(loaded)
     console.model(core.manifest)
@@ -185,64 +179,10 @@ def model_info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def bench_note(arguments: argparse.Namespace) -> int:
-    """`raner-stream bench note`."""
-    from consumer.bench import note
-
-    if arguments.gold and not arguments.model:
-        raise SettingsError("--gold without --model: a synthetic model finds nothing; name a trained checkpoint")
-    with console.measuring() as show:
-        measured = note.measure(
-            arguments.model,
-            gold=arguments.gold,
-            sentences=arguments.sentences,
-            repeats=arguments.repeats,
-            threads=arguments.threads,
-            seconds=arguments.seconds,
-            show=show,
-        )
-    console.table(measured.table())
-    _write(arguments.output, "note", measured)
-    return 0
-
-
-def bench_engines(arguments: argparse.Namespace) -> int:
-    """`raner-stream bench engines`."""
-    from consumer.bench import engines
-
-    with console.measuring() as show:
-        measured = engines.compare(
-            arguments.model,
-            engines=arguments.engines,
-            lengths=arguments.lengths,
-            batches=arguments.batches,
-            repeats=arguments.repeats,
-            threads=arguments.threads,
-            seconds=arguments.seconds,
-            show=show,
-        )
-    console.table(measured.table())
-    _write(arguments.output, "engines", measured)
-    return 0
-
-
 def schema(_: argparse.Namespace) -> int:
     """`raner-stream schema`."""
     console.plain(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0
-
-
-def _write(directory: Path | None, name: str, measured: Note | Engines) -> None:
-    from consumer.bench import output
-
-    if directory:
-        for path in output.write(directory, name, measured):
-            console.plain(str(path))
-
-
-def _settings(arguments: argparse.Namespace) -> Loaded:
-    flags = {name: value for name, value in vars(arguments).items() if name not in _NO_SETTINGS}
-    return settings.load(flags, os.environ, arguments.config)
 
 
 def _annotator(arguments: argparse.Namespace) -> Annotator:

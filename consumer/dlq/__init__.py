@@ -1,0 +1,1 @@
+"""Dead letters after the fact: looked at, and sent again once what was wrong is mended."""

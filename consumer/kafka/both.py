@@ -1,0 +1,100 @@
+"""Both clients, and what is made of them: a source and a delivery."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from confluent_kafka import Consumer
+
+from consumer import slots
+from consumer.errors import DrainExpired
+from consumer.health import Health, Shutdown
+from consumer.kafka.clients import Connection, make_consumer, make_producer, patiently, transaction_seconds
+from consumer.kafka.delivery import AtLeastOnceDelivery
+from consumer.kafka.exactly_once import ExactlyOnceDelivery, Size
+from consumer.kafka.progress import Progress
+from consumer.kafka.publishing import Publisher
+from consumer.kafka.security import check_rights
+from consumer.kafka.source import KafkaSource
+from consumer.kafka.transactions import Identity, Transactions
+from consumer.metrics import Metrics
+from consumer.settings import Settings
+
+_LEAVING_SECONDS = 5.0  # librdkafka waits as long for an answer when it leaves the group
+
+log = logging.getLogger(__name__)
+
+
+class Kafka:
+    """Everything that speaks Kafka. Left in order: what was committed is told, the group is left."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, health: Health, shutdown: Shutdown) -> None:
+        """Make the clients and subscribe; raise `KafkaFailed` for rights that are missing."""
+        patiently(partial(check_rights, settings), shutdown.check)
+        incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
+        waiting = partial(_waiting, health, shutdown)
+        self._shutdown = shutdown
+        self._slot: slots.Slot | None = None
+        self._consumer = make_consumer(settings, incoming)
+        self.delivery: AtLeastOnceDelivery | ExactlyOnceDelivery
+        if settings.delivery == "exactly-once":
+            name = self._name(settings)
+            self.delivery = exactly_once(settings, self._consumer, (incoming, outgoing), metrics, name, waiting)
+        else:
+            producer = make_producer(settings, outgoing)
+            self.delivery = AtLeastOnceDelivery(self._consumer, producer, settings, metrics, outgoing, waiting)
+        self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery)
+        health.watch(incoming.problem, self.source.problem, outgoing.problem)
+
+    def __enter__(self) -> Kafka:
+        try:
+            self.delivery.open(lambda: self._shutdown.requested)
+        except BaseException:
+            self.__exit__()  # a member that does not leave is waited for, by its group and by its own process
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delivery.tell()
+        leaving = Shutdown(_LEAVING_SECONDS, time.monotonic)
+        leaving.request()
+        try:
+            patiently(self._consumer.close, leaving.check)
+        except DrainExpired:  # the broker does not answer; it will notice that we are gone
+            log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
+
+    def _name(self, settings: Settings) -> str:
+        if settings.transactional_id:
+            return settings.transactional_id
+        self._slot = slots.claim(settings.group_id)
+        return self._slot.name
+
+
+def exactly_once(
+    settings: Settings,
+    consumer: Consumer,
+    connections: tuple[Connection, Connection],
+    metrics: Metrics,
+    name: str,
+    waiting: Callable[[], None],
+) -> ExactlyOnceDelivery:
+    """Put together what delivers in transactions under a transactional id."""
+    incoming, outgoing = connections
+    transactions = Transactions(
+        partial(make_producer, settings, outgoing, name),
+        Identity(name, transaction_seconds(settings)),
+        Publisher(settings, waiting),
+        metrics,
+        outgoing.on_success,
+        waiting,
+    )
+    size = Size(settings.transaction_records, settings.transaction_bytes, settings.transaction_seconds)
+    return ExactlyOnceDelivery(consumer, transactions, size, Progress(consumer, metrics, incoming))
+
+
+def _waiting(health: Health, shutdown: Shutdown) -> None:
+    health.beat()
+    shutdown.check()
