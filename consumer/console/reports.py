@@ -65,7 +65,8 @@ def report(report: Report, format: str, calibration: Calibration | None = None) 
     if format == "json":
         types = {name: _figures(counts) for name, counts in report.types.items()}
         left_out = {"gold": report.gold_left_out, "predicted": report.predicted_left_out}
-        told: dict[str, Any] = {"micro": _figures(report.micro), "types": types, "left_out": left_out}
+        micro = _figures(report.micro) | {"f1_low": round(report.low, 6), "f1_high": round(report.high, 6)}
+        told: dict[str, Any] = {"micro": micro, "types": types, "left_out": left_out}
         if calibration:
             told["calibration"] = asdict(calibration)
         plain(json.dumps(told, ensure_ascii=False))
@@ -76,6 +77,7 @@ def report(report: Report, format: str, calibration: Calibration | None = None) 
         style = "bold" if name == "micro" else ""
         table.add_row(name, *shares, f"{counts.gold:,}", f"{counts.predicted:,}", style=style)
     out().print(table)
+    out().print(f"F1 in 95 of 100 samples of as many texts: {report.low * 100:.1f} to {report.high * 100:.1f}")
     for side, counted in (("gold", report.gold_left_out), ("predicted", report.predicted_left_out)):
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from nlp.errors import GoldError
-from nlp.evaluate import evaluate
+from nlp.evaluate import evaluate, f1_interval
 from nlp.gold import Gold, read_gold
 from nlp.types import Span
 
@@ -99,3 +100,11 @@ def test_types_without_a_counterpart_are_left_out_and_counted():
 def test_nothing_to_compare_is_no_error():
     found = report(set(), [])
     assert (found.micro.precision, found.micro.recall, found.micro.f1) == (0.0, 0.0, 0.0)
+
+
+def test_the_interval_of_f1_is_that_of_a_share_over_texts():
+    """One entity a text, found in 80 of 100: the standard error of such a share is 0.04."""
+    counts = np.array([[1, 1, 1]] * 80 + [[1, 1, 0]] * 20)
+    low, high = f1_interval(counts)
+    assert (low, high) == pytest.approx((0.8 - 1.96 * 0.04, 0.8 + 1.96 * 0.04), abs=0.015)
+    assert f1_interval(np.repeat(counts, 100, axis=0)) == pytest.approx((0.8, 0.8), abs=0.01)
