@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from nlp.gold import Gold
 from nlp.types import Span
+
+LENGTHS = (0, 25, 50, 100, 200)
+"""Where the groups of texts by their length begin, in characters."""
 
 _RESAMPLES, _SEED = 1000, 0
 
@@ -88,6 +91,22 @@ def evaluate(
         gold_left_out={name: count for name, count in sorted(wanted.items()) if name not in types},
         predicted_left_out={name: count for name, count in sorted(found.items()) if name not in types},
     )
+
+
+def by_length(
+    gold: Sequence[Gold],
+    predicted: Sequence[Sequence[Span]],
+    measure: Callable[[Sequence[Gold], Sequence[Sequence[Span]]], Report],
+) -> dict[int, Report]:
+    """Return what `measure` says of the texts of each length, by the least number of characters in the group."""
+    groups: dict[int, list[int]] = {least: [] for least in LENGTHS}
+    for i, document in enumerate(gold):
+        groups[max(least for least in LENGTHS if least <= len(document.text))].append(i)
+    return {
+        least: measure([gold[i] for i in those], [predicted[i] for i in those])
+        for least, those in groups.items()
+        if those
+    }
 
 
 def f1_interval(counts: NDArray[np.int64]) -> tuple[float, float]:

@@ -80,17 +80,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from nlp.calibration import calibrate
     from nlp.gold import read_gold
 
-    gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
+    theirs, ours = _names(arguments.map), _names(arguments.map_predicted)
     gold = [document for path in arguments.files for document in read_gold(path)]
     annotator = _annotator(arguments)
+    types = annotator.types
     predicted = annotator.annotate([document.text for document in gold])
-    report = evaluation.evaluate(
-        gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names
-    )
-    measured = None
+    measure = partial(evaluation.evaluate, labels=types, gold_names=theirs, predicted_names=ours)
+    lengths = evaluation.by_length(gold, predicted, measure) if arguments.by_length else {}
+    scores = None
     if arguments.calibration:
-        measured = calibrate(gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names)
-    reports.report(report, arguments.format, measured)
+        scores = calibrate(gold, predicted, types, gold_names=theirs, predicted_names=ours)
+    reports.report(measure(gold, predicted), arguments.format, lengths, scores)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,19 @@ def plan(plan: Plan) -> None:
     out().print(table)
 
 
-def report(report: Report, format: str, calibration: Calibration | None = None) -> None:
-    """Print an evaluation: a table in per cent, or JSON in shares."""
+def report(
+    report: Report, format: str, lengths: Mapping[int, Report] | None = None, calibration: Calibration | None = None
+) -> None:
+    """Print an evaluation: a table in per cent, or JSON in shares.
+
+    `lengths` has those of texts of at least so many characters.
+    """
     if format == "json":
         types = {name: _figures(counts) for name, counts in report.types.items()}
         left_out = {"gold": report.gold_left_out, "predicted": report.predicted_left_out}
-        micro = _figures(report.micro) | {"f1_low": round(report.low, 6), "f1_high": round(report.high, 6)}
-        told: dict[str, Any] = {"micro": micro, "types": types, "left_out": left_out}
+        told: dict[str, Any] = {"micro": _overall(report), "types": types, "left_out": left_out}
+        if lengths:
+            told["lengths"] = {str(least): _overall(each) for least, each in lengths.items()}
         if calibration:
             told["calibration"] = asdict(calibration)
         plain(json.dumps(told, ensure_ascii=False))
@@ -82,8 +89,22 @@ def report(report: Report, format: str, calibration: Calibration | None = None) 
         if counted:
             names = ", ".join(f"{name} {count:,}" for name, count in counted.items())
             out().print(f"left out, without a counterpart, {side}: {names}")
+    if lengths:
+        _lengths(lengths)
     if calibration:
         _calibration(calibration)
+
+
+def _overall(report: Report) -> dict[str, float | int]:
+    return _figures(report.micro) | {"f1_low": round(report.low, 6), "f1_high": round(report.high, 6)}
+
+
+def _lengths(lengths: Mapping[int, Report]) -> None:
+    table = new_table("characters, at least", "F1", "from", "to", "gold", numbers=True)
+    for least, each in lengths.items():
+        shares = (f"{share * 100:.1f}" for share in (each.micro.f1, each.low, each.high))
+        table.add_row(f"{least:,}", *shares, f"{each.micro.gold:,}")
+    out().print("", table)
 
 
 def _figures(counts: Counts) -> dict[str, float | int]:
