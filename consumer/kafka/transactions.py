@@ -12,14 +12,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from consumer.errors import KafkaFailed, Reason
 from consumer.kafka import verdicts
-from consumer.kafka.clients import failed, patiently
+from consumer.kafka.clients import T, failed, hopeless, patiently
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
 from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.metrics import Metrics
 from consumer.records import Outcome
 
 _ANSWER_SECONDS = 5.0  # shorter, and librdkafka gives up before it has found a coordinator that moved
-_STUCK_SECONDS = 12.0
+_STUCK_SECONDS = 8.0  # three more than it was given
 _TRIES = 10  # of a transaction that the broker answers, and neither takes nor refuses
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,24 @@ class Transactions:
         except KafkaException as error:
             raise failed(error.args[0], f"taking the transactional id {self._identity.name!r}") from error
 
+    def serve(self) -> None:
+        """Take the client's events: between transactions nobody else does, and they would pile up."""
+        self._producer.poll(0)
+
     def rest(self) -> None:
         """Serve the client for a moment."""
         self._producer.poll(WAIT_SECONDS)
         self._waiting()
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Return what a broker answers, however long that takes; raise `KafkaFailed` where waiting does not help."""
+        while True:
+            try:
+                return patiently(question, self._waiting)
+            except KafkaException as error:
+                if hopeless(error.args[0]):
+                    raise failed(error.args[0], "asking how a transaction ended") from error
+                self.rest()
 
     def attempt(
         self, outcomes: Sequence[Outcome], offsets: list[TopicPartition], group: object
