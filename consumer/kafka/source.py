@@ -25,7 +25,7 @@ from consumer.metrics import Metrics
 from consumer.records import Partition, Record
 from consumer.settings import Settings
 
-_BROKER_SECONDS = 10.0
+_BROKER_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
 _TEND_SECONDS = 1.0  # how long others wait, in a rebalance, for a worker that has a long batch in hand
 
@@ -72,6 +72,7 @@ class KafkaSource:
         self._polled = time.monotonic()
         self._tend_seconds = min(_TEND_SECONDS, max_poll_seconds(settings) / 4)
         self._pauses = Pauses(consumer)
+        self._adrift: dict[Partition, int | None] = {}  # whose beginning no broker told yet, and where they were
         self._lost: set[Partition] = set()
         self._notes: dict[Partition, str] = {}
         self._polling = False
@@ -84,6 +85,8 @@ class KafkaSource:
         """See `Source`."""
         if self._deadline and not self._joined:
             self._check_protocol()
+        for place, offset in list(self._adrift.items()):
+            self._start_over(place, offset)
         wait_seconds = 0.0 if self._batch else wait_seconds
         while self._poll(wait_seconds) and not self._is_full():
             wait_seconds = 0.0
@@ -184,6 +187,7 @@ class KafkaSource:
         gone = {_place(partition) for partition in partitions}
         self._lost |= gone
         self._pauses.lost(gone)
+        self._adrift = {place: offset for place, offset in self._adrift.items() if place not in gone}
         self._batch = [record for record in self._batch if record.place not in gone]
         self._size = sum(record.size for record in self._batch)
         self._leaving.forget(gone)
@@ -207,7 +211,13 @@ class KafkaSource:
 
     def _start_over(self, place: Partition, offset: int | None) -> None:
         """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
+        self._adrift.pop(place, None)
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
+        except KafkaException as error:
+            self._adrift[place] = offset  # with the next fetch it is asked for again
+            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
+            return
         start = low if self._settings.start_from == "earliest" else high
         if offset is not None and offset >= 0:
             skipped = max(0, start - offset)

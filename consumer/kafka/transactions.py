@@ -61,10 +61,15 @@ class Transactions:
 
         Give up when `stop` says so.
         """
-        try:
-            self._until_done(self._producer.init_transactions, stop)
-        except KafkaException as error:
-            raise failed(error.args[0], f"taking the transactional id {self._identity.name!r}") from error
+        while True:
+            try:
+                self._until_done(self._producer.init_transactions, stop)
+                return
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() != KafkaError._TIMED_OUT:
+                    raise failed(reason, f"taking the transactional id {self._identity.name!r}") from error
+                self._take_another(reason)
 
     def serve(self) -> None:
         """Take the client's events: between transactions nobody else does, and they would pile up."""
@@ -180,10 +185,13 @@ class Transactions:
             )
         # Fenced by the coordinator, because the transaction was open for too long; an abort of a transaction that the
         # coordinator never heard of, which librdkafka takes for fatal; or a call that hangs.
-        log.warning("producer_renewed", extra={"code": reason.name(), "open_seconds": round(open_for, 1)})
+        self._take_another(reason)
+        self.open()
+
+    def _take_another(self, reason: KafkaError) -> None:
+        log.warning("producer_renewed", extra={"code": reason.name(), "reason": reason.str()})
         self._producer.purge()
         self._producer = self._make()
-        self.open()
 
     def _rest_or_raise(self, reason: KafkaError) -> None:
         """Wait for a broker that is away; raise for what another attempt does not mend."""
@@ -247,10 +255,10 @@ class Transactions:
         until = time.monotonic() + _STUCK_SECONDS
 
         def waiting() -> None:
-            self._waiting()
-            if time.monotonic() > until:
+            if time.monotonic() > until:  # before what may take time itself: the call may return meanwhile
                 told = f"librdkafka did not return within {_STUCK_SECONDS:g} s"
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, told, fatal=True))
+            self._waiting()
 
         return waiting
 
