@@ -21,6 +21,7 @@ _ADMIN_SECONDS = 10.0
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
 _MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
 _FETCH_WAIT_MILLISECONDS = 500  # librdkafka's default
+_ANSWER_MILLISECONDS = 20_000  # after which a connection is given up: librdkafka's minute is long for a half-open one
 _REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
 _MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
@@ -39,6 +40,7 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         member["partition.assignment.strategy"] = "cooperative-sticky"
     return {
         **connection_properties(settings),
+        "socket.timeout.ms": _ANSWER_MILLISECONDS,
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -64,6 +66,8 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
     )
     return {
         **connection_properties(settings),
+        "socket.timeout.ms": _ANSWER_MILLISECONDS,
+        "request.timeout.ms": _ANSWER_MILLISECONDS,
         "enable.idempotence": True,
         **patience,
         "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
