@@ -21,7 +21,7 @@ _ADMIN_SECONDS = 10.0
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
 _MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
 _FETCH_WAIT_MILLISECONDS = 500  # librdkafka's default
-_ANSWER_MILLISECONDS = 20_000  # after which a connection is given up: librdkafka's minute is long for a half-open one
+_ANSWER_MILLISECONDS = 15_000  # after which a connection is given up: librdkafka's minute is long for a half-open one
 _REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
 _MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
@@ -62,12 +62,15 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
     patience = (
         {"transactional.id": transactional_id, "transaction.timeout.ms": _TRANSACTION_MILLISECONDS}
         if transactional_id
-        else {"message.timeout.ms": 0}  # a broker that is away is waited for, not given up
+        else {
+            "message.timeout.ms": 0,  # a broker that is away is waited for, not given up
+            # A transactional producer derives these from its transaction's.
+            "socket.timeout.ms": _ANSWER_MILLISECONDS,
+            "request.timeout.ms": _ANSWER_MILLISECONDS,
+        }
     )
     return {
         **connection_properties(settings),
-        "socket.timeout.ms": _ANSWER_MILLISECONDS,
-        "request.timeout.ms": _ANSWER_MILLISECONDS,
         "enable.idempotence": True,
         **patience,
         "partitioner": "murmur2_random",  # as Java's, so that keys meet those of Java producers
