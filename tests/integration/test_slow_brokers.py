@@ -1,12 +1,19 @@
 """Coordinators that move, brokers that take their time: the membership is kept and nothing is lost."""
 
 import json
+import time
 
 import pytest
 from brokers import PARTITIONS, Broker
 from mock_cluster import PRODUCE, mock_cluster
 from topics import committed, produce, read
 from worker_process import wait_for, worker_process
+
+from consumer.kafka.clients import make_consumer
+from consumer.kafka.connection import Connection
+from consumer.kafka.source import KafkaSource
+from consumer.metrics import Metrics
+from consumer.settings import load
 
 BOTH = ("at-least-once", "exactly-once")
 SLOW_SECONDS = 10
@@ -117,3 +124,41 @@ def test_a_partition_that_was_lost_behind_a_long_text_is_read_on_when_it_comes_b
         out = read(servers, [settings["output_topic"]], len(expected), more_seconds=1)
         assert one.stop() == 0
     assert set(ids(out)) == expected
+
+
+class Nothing:
+    """A delivery that has nothing in hand."""
+
+    def settle(self):
+        pass
+
+    def tell(self):
+        pass
+
+    def forget(self, partitions):
+        pass
+
+
+def test_what_is_polled_while_a_batch_is_in_hand_is_no_more_than_the_next_one(cluster):
+    told = settings_on(cluster, "at-least-once", batch_records="2", input_format="text", text_fields="text")
+    produce(told["bootstrap_servers"], told["input_topic"], texts(20, partition=0))
+    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
+    settings = load({**told, "kafka": ["consumer.fetch.wait.max.ms=50"]}, {}).settings
+    connection = Connection("test", Metrics())
+    consumer = make_consumer(settings, connection)
+    source = KafkaSource(consumer, settings, Metrics(), connection, Nothing())
+    taken = []
+    while not taken:
+        taken += source.fetch(0.2)
+    for _ in range(5):
+        time.sleep(1.05)  # it polls once a second
+        source.tend()
+    held = source.fetch(0.2)
+    assert len(held) == 2
+    taken += held
+    for _ in range(100):
+        taken += source.fetch(0.2)
+        if len(taken) >= 20:
+            break
+    consumer.close()
+    assert [record.offset for record in taken] == list(range(20))
