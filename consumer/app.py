@@ -18,7 +18,8 @@ from consumer.codec import Format
 from consumer.errors import RanerError, SettingsError
 from consumer.health import Health, Shutdown
 from consumer.kafka.both import Kafka
-from consumer.kafka.clients import Connection, make_consumer, make_producer, max_message_bytes
+from consumer.kafka.clients import make_consumer, make_producer, max_message_bytes
+from consumer.kafka.connection import Connection
 from consumer.large import Large
 from consumer.letters import Letters
 from consumer.limit import DeadLetterLimit, Rule

@@ -60,7 +60,7 @@ def plan(settings: Settings, cap: int, resident: int, *, token_bytes: int, row_t
         Row("prefetched records (fetch_queue)", settings.fetch_queue),
         Row("unacknowledged messages (send_queue)", settings.send_queue),
         Row("long texts and what waits behind (backlog)", settings.backlog),
-        Row("records in work (batch_bytes)", settings.batch_bytes * MESSAGE_BYTES),
+        Row("records in work, and polled early (batch_bytes)", settings.batch_bytes * (MESSAGE_BYTES + 1)),
         *(
             [Row("outcomes of a transaction (transaction_bytes)", settings.transaction_bytes)]
             if settings.delivery == "exactly-once"
@@ -74,7 +74,7 @@ def plan(settings: Settings, cap: int, resident: int, *, token_bytes: int, row_t
         tokens = min(tokens, (cap - taken) // token_bytes)
     if tokens < row_tokens:
         needed = (*fixed, Row(f"smallest token batch ({row_tokens} tokens)", row_tokens * token_bytes))
-        table = "\n".join(f"  {row.name:<46}{row.bytes / MIB:8.1f} MiB" for row in needed)
+        table = "\n".join(f"  {row.name:<50}{row.bytes / MIB:8.1f} MiB" for row in needed)
         total = sum(row.bytes for row in needed)
         raise SettingsError(
             f"a memory cap of {cap / MIB:.0f} MiB cannot hold this worker, which needs {total / MIB:.0f}:\n{table}\n"

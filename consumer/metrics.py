@@ -22,6 +22,7 @@ from consumer.errors import Reason
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_OUTAGES = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 1800)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 _SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 
@@ -76,6 +77,12 @@ class Metrics:
             Counter, "offsets_skipped_total", "Offsets that were gone before they were read", "topic", "partition"
         )
         self.brokers = self._add(Gauge, "brokers_up", "Brokers that the client is connected to", "client")
+        self.connected = self._add(
+            Gauge, "connected", "Whether the client's brokers, and the group's coordinator, answer: 1 or 0", "client"
+        )
+        self.outages = self._add(
+            Histogram, "outage_seconds", "How long they did not, until they did again", "client", buckets=_OUTAGES
+        )
         self.resent = self._add(Counter, "records_resent_total", "Records sent again, one by one, after a refusal")
 
         # Memory

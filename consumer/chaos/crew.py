@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,15 @@ class Hand:
                 name = line.partition("{")[0].partition(" ")[0]
                 sums[name] = sums.get(name, 0.0) + float(line.rpartition(" ")[2])
         return sums
+
+    def ready(self) -> bool:
+        """Whether it says that records can flow."""
+        listening = self.events("http_listening")
+        try:
+            with urlopen(f"http://127.0.0.1:{listening[-1]['port']}/readyz", timeout=5) as answer:
+                return int(answer.status) == HTTPStatus.OK
+        except (IndexError, OSError, HTTPException):  # a refusal is an OSError, too
+            return False
 
     def in_flight(self) -> int:
         """Return the records that it has taken, and that are not durable yet."""

@@ -12,7 +12,8 @@ from confluent_kafka import Consumer
 from consumer import slots
 from consumer.errors import DrainExpired
 from consumer.health import Health, Shutdown
-from consumer.kafka.clients import Connection, make_consumer, make_producer, patiently, transaction_seconds
+from consumer.kafka.clients import make_consumer, make_producer, patiently, silent_seconds, transaction_seconds
+from consumer.kafka.connection import Connection
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.exactly_once import ExactlyOnceDelivery, Size
 from consumer.kafka.progress import Progress
@@ -34,9 +35,11 @@ class Kafka:
     def __init__(self, settings: Settings, metrics: Metrics, health: Health, shutdown: Shutdown) -> None:
         """Make the clients and subscribe; raise `KafkaFailed` for rights that are missing."""
         patiently(partial(check_rights, settings), shutdown.check)
-        incoming, outgoing = Connection("consumer", metrics), Connection("producer", metrics)
-        waiting = partial(_waiting, health, shutdown)
-        self._shutdown = shutdown
+        incoming = Connection("consumer", metrics, silent_seconds(settings))
+        outgoing = Connection("producer", metrics)
+        waiting = self._wait
+        self._health, self._shutdown = health, shutdown
+        self._leaving = False
         self._slot: slots.Slot | None = None
         self._consumer = make_consumer(settings, incoming)
         self.delivery: AtLeastOnceDelivery | ExactlyOnceDelivery
@@ -59,12 +62,20 @@ class Kafka:
 
     def __exit__(self, *_: object) -> None:
         self.delivery.tell()
+        self._leaving = True
         leaving = Shutdown(_LEAVING_SECONDS, time.monotonic)
         leaving.request()
         try:
             patiently(self._consumer.close, leaving.check)
         except DrainExpired:  # the broker does not answer; it will notice that we are gone
             log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
+
+    def _wait(self) -> None:
+        """Do what must go on while a broker keeps a delivery waiting: beat, keep the deadline and the membership."""
+        self._health.beat()
+        self._shutdown.check()
+        if not self._leaving:  # the last partitions are given up in another thread
+            self.source.tend()
 
     def _name(self, settings: Settings) -> str:
         if settings.transactional_id:
@@ -93,8 +104,3 @@ def exactly_once(
     )
     size = Size(settings.transaction_records, settings.transaction_bytes, settings.transaction_seconds)
     return ExactlyOnceDelivery(consumer, transactions, size, Progress(consumer, metrics, incoming))
-
-
-def _waiting(health: Health, shutdown: Shutdown) -> None:
-    health.beat()
-    shutdown.check()

@@ -1,28 +1,27 @@
-"""What both clients share: their configuration, their log, whether a broker is there, and calls that may hang."""
+"""What both clients share: their configuration, their log, and calls that may hang."""
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from consumer.errors import KafkaFailed, SettingsError
+from consumer.kafka.connection import SILENT_SECONDS, Connection
 from consumer.kafka.security import administrator, connection_properties
-from consumer.metrics import Metrics
-from consumer.records import Partition
 from consumer.settings import Settings, kafka_properties
 
 T = TypeVar("T")
-STATISTICS_MILLISECONDS = 5_000
+STATISTICS_MILLISECONDS = 2_000  # how soon a broker that does not answer is seen
 _WAIT_SECONDS = 0.2
 _ADMIN_SECONDS = 10.0
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
 _MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
+_FETCH_WAIT_MILLISECONDS = 500  # librdkafka's default
+_ANSWER_MILLISECONDS = 15_000  # after which a connection is given up: librdkafka's minute is long for a half-open one
 _REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
 _MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
@@ -32,64 +31,6 @@ _HOPELESS = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.SASL_AUTHENTICATION_FAILED,
 }
-_AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._RESOLVE, KafkaError._SSL}
-
-log = logging.getLogger(__name__)
-
-
-class Connection:
-    """What is known of a client's brokers, from its error events and its statistics."""
-
-    def __init__(self, client: str, metrics: Metrics) -> None:
-        self._client, self._metrics = client, metrics
-        self._problem: str | None = None
-        self._clients = 0
-
-    def callbacks(self) -> dict[str, Callable[[Any], None]]:
-        """Return what a new client tells its events to; an older one that was given up is not listened to any more."""
-        self._clients += 1
-        mine = self._clients
-
-        def heard(take: Callable[[Any], None]) -> Callable[[Any], None]:
-            return lambda event: take(event) if mine == self._clients else None
-
-        return {"error_cb": heard(self.on_error), "stats_cb": heard(self.on_statistics)}
-
-    def on_error(self, error: KafkaError) -> None:
-        """Take an error event: librdkafka goes on by itself after all but fatal ones."""
-        log.warning("kafka_error", extra={"client": self._client, "code": error.name(), "reason": error.str()})
-        if error.code() in _AWAY:
-            self._problem = error.str()
-
-    def on_statistics(self, text: str) -> None:
-        """Take librdkafka's statistics: count the brokers that are up, note how far each partition is behind."""
-        statistics = json.loads(text)
-        up = sum(b["state"] == "UP" for b in statistics["brokers"].values() if b["nodeid"] >= 0)
-        self._metrics.brokers.labels(self._client).set(up)
-        if up:
-            self.on_success()
-        for topic in statistics["topics"].values():
-            for number, partition in topic["partitions"].items():
-                if partition.get("consumer_lag", -1) >= 0:
-                    self.on_lag((topic["topic"], int(number)), partition["consumer_lag"])
-
-    def on_lag(self, partition: Partition, records: int) -> None:
-        """Note how far a partition is behind its end."""
-        self._metrics.lag.labels(partition[0], str(partition[1])).set(records)
-
-    def forget_lag(self, partitions: Iterable[Partition]) -> None:
-        """Stop exporting the lag of partitions that another worker has now."""
-        for topic, number in partitions:
-            with suppress(KeyError):  # none was exported yet
-                self._metrics.lag.remove(topic, str(number))
-
-    def on_success(self) -> None:
-        """Note that a broker answered."""
-        self._problem = None
-
-    def problem(self) -> str | None:
-        """Return why the client is not well, None if it is."""
-        return None if self._problem is None else f"{self._client}: {self._problem}"
 
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:
@@ -99,6 +40,7 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         member["partition.assignment.strategy"] = "cooperative-sticky"
     return {
         **connection_properties(settings),
+        "socket.timeout.ms": _ANSWER_MILLISECONDS,
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -120,7 +62,12 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
     patience = (
         {"transactional.id": transactional_id, "transaction.timeout.ms": _TRANSACTION_MILLISECONDS}
         if transactional_id
-        else {"message.timeout.ms": 0}  # a broker that is away is waited for, not given up
+        else {
+            "message.timeout.ms": 0,  # a broker that is away is waited for, not given up
+            # A transactional producer derives these from its transaction's.
+            "socket.timeout.ms": _ANSWER_MILLISECONDS,
+            "request.timeout.ms": _ANSWER_MILLISECONDS,
+        }
     )
     return {
         **connection_properties(settings),
@@ -139,6 +86,12 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
 def max_poll_seconds(settings: Settings) -> float:
     """Return how long the consumer may go without polling before it is expelled."""
     return int(consumer_properties(settings).get("max.poll.interval.ms", _MAX_POLL_MILLISECONDS)) / 1000
+
+
+def silent_seconds(settings: Settings) -> float:
+    """Return how long a broker may owe the consumer an answer: it holds one back while there is nothing to fetch."""
+    wait = int(consumer_properties(settings).get("fetch.wait.max.ms", _FETCH_WAIT_MILLISECONDS))
+    return SILENT_SECONDS + wait / 1000
 
 
 def transaction_seconds(settings: Settings) -> float:

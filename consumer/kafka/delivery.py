@@ -10,7 +10,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from consumer.kafka.clients import Connection, failed, patiently
+from consumer.kafka.clients import failed, patiently
+from consumer.kafka.connection import Connection
 from consumer.kafka.progress import Progress
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
 from consumer.metrics import Metrics
@@ -47,25 +48,36 @@ class AtLeastOnceDelivery:
         self._done: dict[Partition, int] = {}  # acknowledged, not committed yet: the offset to commit
         self._notes: dict[Partition, str] = {}  # to commit along
         self._blocked: set[Partition] = set()  # where a refused outcome waits for its dead letter
+        self._delivering = False
+        self._gone: set[Partition] = set()  # lost since the delivery began
 
     def open(self, _: Callable[[], bool]) -> None:
         """Do nothing: a plain producer needs no preparation."""
 
     def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
         """See `Delivery`. Without outcomes, it serves the client and commits what could not be committed before."""
+        self._delivering, self._gone = True, set()
+        try:
+            return self._deliver(outcomes)
+        finally:
+            self._delivering = False
+
+    def _deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
         failures = self._publish(outcomes)
         if len(outcomes) > 1:
             # The broker takes or refuses a batch whole, so healthy records fail with the offender: one by one now.
             self._metrics.resent.inc(len(failures))
             failures = [failure for outcome, _ in failures for failure in self._publish([outcome])]
         refusals = [Refusal(outcome, REFUSALS[error.code()], error.str()) for outcome, error in failures]
+        refusals = [refusal for refusal in refusals if refusal.outcome.record.place not in self._gone]
         for outcome in outcomes:
-            place = outcome.record.place
+            if (place := outcome.record.place) in self._gone:
+                continue  # its new owner works it again, and may have given it back to us behind it
             self._done[place] = max(self._done.get(place, 0), outcome.record.offset + 1)
             self._notes[place] = outcome.note or self._notes.get(place, "")
         self._blocked = {refusal.outcome.record.place for refusal in refusals}
         self._settle(self._waiting)
-        refused = {id(refusal.outcome) for refusal in refusals}
+        refused = {id(outcome) for outcome, _ in failures}
         return Receipt([outcome for outcome in outcomes if id(outcome) not in refused], refusals)
 
     def finish(self) -> Receipt:
@@ -74,12 +86,15 @@ class AtLeastOnceDelivery:
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """See `Delivery`."""
+        self._gone.update(partitions)
         for place in partitions:
             self._done.pop(place, None)
             self._notes.pop(place, None)
 
     def settle(self) -> None:
         """Commit what is acknowledged before partitions are given up, unless the broker keeps the group waiting."""
+        if self._delivering:
+            return  # the rebalance came while a broker kept a delivery waiting, which has not ended yet
         deadline = time.monotonic() + _SETTLE_SECONDS
 
         def waiting() -> None:
@@ -112,7 +127,7 @@ class AtLeastOnceDelivery:
             self._progress.failed(problem)
         else:
             self._done = {place: offset for place, offset in self._done.items() if place not in offsets}
-            self._progress.committed(offsets)
+            self._progress.committed({place: offset for place, offset in offsets.items() if place not in self._gone})
 
     def _publish(self, outcomes: Sequence[Outcome]) -> list[tuple[Outcome, KafkaError]]:
         """Produce and wait for every delivery report; return those that were refused, in order."""

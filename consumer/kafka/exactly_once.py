@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import failed
+from consumer.kafka.positions import answered
 from consumer.kafka.progress import Progress
 from consumer.kafka.publishing import REFUSALS
 from consumer.kafka.transactions import Transactions
@@ -17,7 +17,7 @@ from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.records import Outcome, Partition, Receipt, Refusal
 
 _STALE_TRIES = 50
-_BROKER_SECONDS = 30.0
+_BROKER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class ExactlyOnceDelivery:
         self._awaited: dict[Partition, set[int]] = {}  # offsets refused, whose dead letters are still to come
         self._unreported = Receipt()  # of a transaction that a rebalance made
         self._stale = 0
+        self._reporting = False
+        self._gone: set[Partition] = set()  # lost since the report began
 
     @property
     def pending(self) -> bool:
@@ -59,7 +61,10 @@ class ExactlyOnceDelivery:
     def deliver(self, outcomes: Sequence[Outcome]) -> Receipt:
         """See `Delivery`."""
         self._take(outcomes)
-        return self._report() if self._is_due() else Receipt()
+        if self._is_due():
+            return self._report()
+        self._transactions.serve()
+        return Receipt()
 
     def finish(self) -> Receipt:
         """See `Delivery`."""
@@ -67,6 +72,7 @@ class ExactlyOnceDelivery:
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """See `Delivery`."""
+        self._gone.update(partitions)
         self._pending = [outcome for outcome in self._pending if outcome.record.place not in partitions]
         refused = [r for r in self._unreported.refused if r.outcome.record.place not in partitions]
         self._unreported = Receipt(self._unreported.published, refused)
@@ -75,8 +81,13 @@ class ExactlyOnceDelivery:
             self._notes.pop(place, None)
 
     def settle(self) -> None:
-        """Commit what is gathered before partitions are given up; what cannot be is dropped with them."""
-        self._unreported = self._report()
+        """Commit what is gathered before partitions are given up; what cannot be is dropped with them.
+
+        A transaction that is open when the rebalance comes is let be: the group takes its offsets as long as nobody
+        else can own the partitions, and refuses them afterwards.
+        """
+        if not self._reporting:
+            self._unreported = self._report()
 
     def tell(self) -> None:
         """Log what was committed and not told yet."""
@@ -102,6 +113,13 @@ class ExactlyOnceDelivery:
 
     def _report(self) -> Receipt:
         """Commit what is ready, transaction after transaction, and say what became of it."""
+        self._reporting, self._gone = True, set()
+        try:
+            return self._reported()
+        finally:
+            self._reporting = False
+
+    def _reported(self) -> Receipt:
         before, self._unreported = self._unreported, Receipt()
         published, refused = list(before.published), list(before.refused)
         while ready := self._ready():
@@ -136,7 +154,7 @@ class ExactlyOnceDelivery:
         self._drop(done)
         self._stale = 0
         if not failures:
-            self._progress.committed(offsets)
+            self._progress.committed({place: offset for place, offset in offsets.items() if place not in self._gone})
         for outcome, _ in failures:
             self._awaited.setdefault(outcome.record.place, set()).add(outcome.record.offset)
         return [Refusal(outcome, REFUSALS[error.code()], error.str()) for outcome, error in failures]
@@ -162,11 +180,9 @@ class ExactlyOnceDelivery:
 
     def _resolve(self, ready: Sequence[Outcome]) -> list[Outcome]:
         """Return what a transaction in doubt brought through, and take it off."""
-        places = sorted({outcome.record.place for outcome in ready})
-        try:
-            asked = self._consumer.committed([TopicPartition(*place) for place in places], timeout=_BROKER_SECONDS)
-        except KafkaException as error:
-            raise failed(error.args[0], "asking how a transaction ended") from error
+        places = [TopicPartition(*place) for place in sorted({outcome.record.place for outcome in ready})]
+        # Until there is an answer for every partition: one that is taken for "nothing" would make everything twice.
+        asked = self._transactions.ask(lambda: answered(self._consumer.committed(places, timeout=_BROKER_SECONDS)))
         committed = {(p.topic, p.partition): p.offset for p in asked}
         done = [outcome for outcome in ready if outcome.record.offset < committed[outcome.record.place]]
         self._drop(done)

@@ -10,7 +10,8 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import Connection, consumer_properties, failed, producer_properties
+from consumer.kafka.clients import consumer_properties, failed, producer_properties
+from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import record_of
 from consumer.kafka.positions import answered
 from consumer.metrics import Metrics

@@ -7,7 +7,7 @@ from typing import Literal
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 
-_BROKER_SECONDS = 10.0
+_BROKER_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from consumer.kafka.clients import Connection
+from consumer.kafka.connection import Connection
 from consumer.metrics import Metrics
 from consumer.records import Partition
 

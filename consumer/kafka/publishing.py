@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.errors import KafkaFailed, Reason
 from consumer.kafka.clients import failed
@@ -24,7 +24,7 @@ REFUSALS = {
 }
 WAIT_SECONDS = 0.2
 
-Report = Callable[[KafkaError | None, object], None]
+Report = Callable[[KafkaError | None, Message | None], None]
 
 
 class Publisher:
@@ -49,15 +49,18 @@ class Publisher:
         own_time = outcome.reason is None and record.timestamp is not None
         stamp: dict[str, Any] = {"timestamp": record.timestamp} if own_time else {}
         refused = False
+        lies: dict[str, int] = {}  # where the first part lies, so that the others follow it there, without a key too
 
-        def noted(error: KafkaError | None, message: object) -> None:
+        def noted(error: KafkaError | None, message: Message | None) -> None:
             nonlocal refused
             refused = refused or error is not None
+            if message is not None and (partition := message.partition()) is not None and error is None:
+                lies["partition"] = partition
             report(error, message)
 
         told = {"key": record.key, "headers": list(outcome.headers), "on_delivery": noted, **stamp}
         for value in outcome.values:
-            self._produce(producer, self.topic(outcome), {"value": value, **told}, noted)
+            self._produce(producer, self.topic(outcome), {"value": value, **told, **lies}, noted)
             while outcome.parts and producer.flush(WAIT_SECONDS):
                 self._waiting()  # the broker's limit is for a batch, which parts would make together
             if refused:

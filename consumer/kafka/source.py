@@ -16,14 +16,16 @@ from confluent_kafka import (
 )
 
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import Connection, consumer_properties, failed, hopeless, is_member, max_poll_seconds
+from consumer.kafka.clients import consumer_properties, failed, hopeless, is_member, max_poll_seconds
+from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import place_of, record_of
+from consumer.kafka.pauses import Pauses
 from consumer.kafka.positions import Positions
 from consumer.metrics import Metrics
 from consumer.records import Partition, Record
 from consumer.settings import Settings
 
-_BROKER_SECONDS = 10.0
+_BROKER_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
 _TEND_SECONDS = 1.0  # how long others wait, in a rebalance, for a worker that has a long batch in hand
 
@@ -39,6 +41,10 @@ class Leaving(Protocol):
 
     def tell(self) -> None:
         """Log what was committed and not told yet, while it is still this worker's to tell."""
+        ...
+
+    def forget(self, partitions: Collection[Partition]) -> None:
+        """Publish and commit nothing more of partitions that are lost; they may be given back before long."""
         ...
 
 
@@ -65,11 +71,11 @@ class KafkaSource:
         self._size = 0  # of the batch, in bytes
         self._polled = time.monotonic()
         self._tend_seconds = min(_TEND_SECONDS, max_poll_seconds(settings) / 4)
-        self._owned: set[Partition] = set()
+        self._pauses = Pauses(consumer)
+        self._adrift: dict[Partition, int | None] = {}  # whose beginning no broker told yet, and where they were
         self._lost: set[Partition] = set()
-        self._paused: set[Partition] = set()
         self._notes: dict[Partition, str] = {}
-        self._all_paused = False
+        self._polling = False
         self._joined = False
         consumer.subscribe(
             [settings.input_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -79,16 +85,22 @@ class KafkaSource:
         """See `Source`."""
         if self._deadline and not self._joined:
             self._check_protocol()
+        for place, offset in list(self._adrift.items()):
+            self._start_over(place, offset)
         wait_seconds = 0.0 if self._batch else wait_seconds
         while self._poll(wait_seconds) and not self._is_full():
             wait_seconds = 0.0
         batch, self._batch, self._size = self._batch, [], 0
+        self._pauses.release()
         return batch
 
     def tend(self) -> None:
-        """See `Source`. What is polled early is kept for the next fetch."""
-        if time.monotonic() - self._polled >= self._tend_seconds:
-            self._poll(0.0)
+        """See `Source`. What is polled early is kept for the next fetch, and is no more than a batch."""
+        if self._polling or time.monotonic() - self._polled < self._tend_seconds:
+            return  # in a rebalance, what is waited for must not begin another
+        self._poll(0.0)
+        if self._is_full():
+            self._pauses.hold()
 
     def take_lost(self) -> Collection[Partition]:
         """See `Source`."""
@@ -102,26 +114,19 @@ class KafkaSource:
 
     def pause(self, partition: Partition | None) -> None:
         """See `Source`."""
-        if partition is None:
-            self._all_paused = True
-            self._consumer.pause([TopicPartition(*place) for place in self._owned])
-        else:
-            self._paused.add(partition)
-            self._consumer.pause([TopicPartition(*partition)])
+        self._pauses.pause(partition)
 
     def resume(self, partition: Partition | None) -> None:
         """See `Source`."""
-        if partition is None:
-            self._all_paused = False
-        else:
-            self._paused.discard(partition)
-        if not self._all_paused:
-            resumed = (self._owned if partition is None else self._owned & {partition}) - self._paused
-            self._consumer.resume([TopicPartition(*place) for place in resumed])
+        self._pauses.resume(partition)
 
     def _poll(self, wait_seconds: float) -> bool:
         """Serve the client once; return whether it had something, which is in the batch if it was a record."""
-        message = self._consumer.poll(wait_seconds)
+        self._polling = True
+        try:
+            message = self._consumer.poll(wait_seconds)
+        finally:
+            self._polling = False
         self._polled = time.monotonic()
         if message is None:
             return False
@@ -131,7 +136,6 @@ class KafkaSource:
             record = record_of(message)
             self._batch.append(record)
             self._size += record.size
-            self._connection.on_success()
         return True
 
     def _is_full(self) -> bool:
@@ -159,7 +163,7 @@ class KafkaSource:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._joined = True
-        self._owned |= {_place(partition) for partition in partitions}
+        self._pauses.owned.update(_place(partition) for partition in partitions)
         self._tell("assigned", partitions)
         placed = self._positions.of(partitions) if partitions else partitions
         self._notes |= {_place(partition): partition.metadata or "" for partition in placed}
@@ -167,8 +171,7 @@ class KafkaSource:
             consumer.incremental_assign(placed)
         else:
             consumer.assign(placed)
-        if self._all_paused:
-            consumer.pause(partitions)
+        self._pauses.assigned([_place(partition) for partition in partitions])
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._leaving.settle()
@@ -183,16 +186,17 @@ class KafkaSource:
     def _forget(self, event: str, partitions: list[TopicPartition]) -> None:
         gone = {_place(partition) for partition in partitions}
         self._lost |= gone
-        self._owned -= gone
-        self._paused -= gone
+        self._pauses.lost(gone)
+        self._adrift = {place: offset for place, offset in self._adrift.items() if place not in gone}
         self._batch = [record for record in self._batch if record.place not in gone]
         self._size = sum(record.size for record in self._batch)
+        self._leaving.forget(gone)
         self._connection.forget_lag(gone)
         self._tell(event, partitions)
 
     def _tell(self, event: str, partitions: list[TopicPartition]) -> None:
         self._metrics.rebalances.labels(event).inc()
-        self._metrics.partitions.set(len(self._owned))
+        self._metrics.partitions.set(len(self._pauses.owned))
         places = [f"{partition.topic}[{partition.partition}]" for partition in partitions]
         log.info(f"partitions_{event}", extra={"partitions": places})
 
@@ -207,7 +211,13 @@ class KafkaSource:
 
     def _start_over(self, place: Partition, offset: int | None) -> None:
         """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
+        self._adrift.pop(place, None)
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
+        except KafkaException as error:
+            self._adrift[place] = offset  # with the next fetch it is asked for again
+            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
+            return
         start = low if self._settings.start_from == "earliest" else high
         if offset is not None and offset >= 0:
             skipped = max(0, start - offset)
@@ -224,8 +234,7 @@ class KafkaSource:
         else:
             others = [p for p in self._consumer.position(self._consumer.assignment()) if _place(p) != _place(partition)]
             self._consumer.assign([*others, partition])
-        if self._all_paused or _place(partition) in self._paused:
-            self._consumer.pause([partition])
+        self._pauses.again(_place(partition))
 
 
 def _place(partition: TopicPartition) -> Partition:

@@ -12,14 +12,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from consumer.errors import KafkaFailed, Reason
 from consumer.kafka import verdicts
-from consumer.kafka.clients import failed, patiently
+from consumer.kafka.answers import Answers
+from consumer.kafka.clients import T, failed
 from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
 from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.metrics import Metrics
 from consumer.records import Outcome
 
-_ANSWER_SECONDS = 5.0  # shorter, and librdkafka gives up before it has found a coordinator that moved
-_STUCK_SECONDS = 12.0
 _TRIES = 10  # of a transaction that the broker answers, and neither takes nor refuses
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,8 @@ class Transactions:
         keeps us waiting, and may raise.
         """
         self._make, self._identity, self._publisher = make, identity, publisher
-        self._metrics, self._answered, self._waiting = metrics, answered, waiting
+        self._metrics, self._waiting = metrics, waiting
+        self._answers = Answers(waiting, answered, self.rest)
         self._producer = make()
         self._begun = 0.0
         self._apart = False  # whether each message is sent in a batch of its own
@@ -61,10 +61,23 @@ class Transactions:
 
         Give up when `stop` says so.
         """
-        try:
-            self._until_done(self._producer.init_transactions, stop)
-        except KafkaException as error:
-            raise failed(error.args[0], f"taking the transactional id {self._identity.name!r}") from error
+        while True:
+            try:
+                self._answers.until_done(self._producer.init_transactions, stop)
+                return
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() != KafkaError._TIMED_OUT:
+                    raise failed(reason, f"taking the transactional id {self._identity.name!r}") from error
+                self._take_another(reason)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Return what a broker answers, however long that takes; raise `KafkaFailed` where waiting does not help."""
+        return self._answers.ask(question)
+
+    def serve(self) -> None:
+        """Take the client's events: between transactions nobody else does, and they would pile up."""
+        self._producer.poll(0)
 
     def rest(self) -> None:
         """Serve the client for a moment."""
@@ -83,7 +96,7 @@ class Transactions:
             errors: dict[int, KafkaError] = {}
             try:
                 self._publish(outcomes, errors)
-                self._until_done(partial(self._producer.send_offsets_to_transaction, offsets, group))
+                self._answers.until_done(partial(self._producer.send_offsets_to_transaction, offsets, group))
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
                 self._abort(reason)
@@ -125,7 +138,7 @@ class Transactions:
         if worst.code() in verdicts.PURGED:
             # Nothing was sent, for a reason that only the transaction knows; it is lost, so that this cannot commit.
             try:
-                self._until_done(self._producer.commit_transaction)
+                self._answers.until_done(self._producer.commit_transaction)
             except KafkaException as error:
                 told: KafkaError = error.args[0]
                 return told
@@ -134,7 +147,7 @@ class Transactions:
     def _committed(self) -> bool:
         """Commit; return False if the transaction was aborted instead."""
         try:
-            self._until_done(self._producer.commit_transaction)
+            self._answers.until_done(self._producer.commit_transaction)
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             self._abort(reason)
@@ -151,7 +164,7 @@ class Transactions:
         log.info("transaction_aborted", extra={"code": reason.name(), "reason": reason.str()})
         if not reason.fatal():
             try:
-                self._until_done(self._producer.abort_transaction)
+                self._answers.until_done(self._producer.abort_transaction)
                 return
             except KafkaException as error:
                 reason = error.args[0]
@@ -166,10 +179,13 @@ class Transactions:
             )
         # Fenced by the coordinator, because the transaction was open for too long; an abort of a transaction that the
         # coordinator never heard of, which librdkafka takes for fatal; or a call that hangs.
-        log.warning("producer_renewed", extra={"code": reason.name(), "open_seconds": round(open_for, 1)})
+        self._take_another(reason)
+        self.open()
+
+    def _take_another(self, reason: KafkaError) -> None:
+        log.warning("producer_renewed", extra={"code": reason.name(), "reason": reason.str()})
         self._producer.purge()
         self._producer = self._make()
-        self.open()
 
     def _rest_or_raise(self, reason: KafkaError) -> None:
         """Wait for a broker that is away; raise for what another attempt does not mend."""
@@ -211,34 +227,6 @@ class Transactions:
                 return verdict
             self._rest_or_raise(verdict)
         return None
-
-    def _until_done(self, call: Callable[[float], object], stop: Callable[[], bool] = lambda: False) -> None:
-        """Call until the broker has answered, which may be after its coordinator was looked for."""
-        while not stop():
-            try:
-                patiently(partial(call, _ANSWER_SECONDS), self._deadline())
-                self._answered()
-                return
-            except KafkaException as error:
-                if not error.args[0].retriable():
-                    raise
-                self.rest()
-
-    def _deadline(self) -> Callable[[], None]:
-        """Return what waits for a call, and gives the producer up when the call does not even heed its own time-out.
-
-        librdkafka waits for ever for a group coordinator that it took off its list (its issues 5456 and 5511). A new
-        producer of the same identity finds the coordinator, and fences whatever the old one may still send.
-        """
-        until = time.monotonic() + _STUCK_SECONDS
-
-        def waiting() -> None:
-            self._waiting()
-            if time.monotonic() > until:
-                told = f"librdkafka did not return within {_STUCK_SECONDS:g} s"
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, told, fatal=True))
-
-        return waiting
 
 
 def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:

@@ -27,11 +27,11 @@ FULL = os.environ.get("TEST_CHAOS") == "full"  # the whole table; otherwise enou
 SEED = int(os.environ.get("TEST_CHAOS_SEED", "7"))
 BOTH = ("at-least-once", "exactly-once")
 SHORT = {  # what is most likely to go wrong
-    **dict.fromkeys(("A", "B", "I"), BOTH),
+    "A": BOTH,
     **dict.fromkeys(("E", "F", "J"), BOTH[:1]),
-    **dict.fromkeys(("E-eager", "E-consumer", "G", "H"), BOTH[1:]),
+    **dict.fromkeys(("B", "E-consumer", "G", "H", "I"), BOTH[1:]),
 }
-SIZE = FULL_SIZE if FULL else Size(messages=1_200, kills=2, stops=3, changes=3)
+SIZE = FULL_SIZE if FULL else Size(messages=600, kills=1, stops=2, changes=2)
 BATCH = 64
 
 
@@ -53,7 +53,7 @@ def held(result, guarantee, told):
 
 @pytest.mark.parametrize(
     ("letter", "guarantee"),
-    [(letter, guarantee) for letter in TRIALS for guarantee in (BOTH if FULL else SHORT[letter])],
+    [(letter, guarantee) for letter in TRIALS for guarantee in (BOTH if FULL else SHORT.get(letter, ()))],
 )
 def test_nothing_is_lost_and_nothing_doubled_in_trial(staged, letter, guarantee, told):
     with staged(letter, guarantee) as where:
@@ -65,7 +65,7 @@ def test_nothing_is_lost_and_nothing_doubled_in_trial(staged, letter, guarantee,
         assert max(result.recoveries) < 25 + 5
 
 
-@pytest.mark.parametrize("guarantee", BOTH)
+@pytest.mark.parametrize("guarantee", BOTH if FULL else BOTH[1:])
 def test_a_broker_that_freezes_and_one_that_is_killed_cost_no_record(real, staged, guarantee, told):
     if real.server is None:
         pytest.skip("the broker is not this test's to kill")

@@ -9,7 +9,8 @@ from topics import committed, produce, read
 from consumer.errors import Reason
 from consumer.inmemory import InMemoryDelivery, InMemorySource
 from consumer.kafka.both import exactly_once
-from consumer.kafka.clients import Connection, make_consumer, make_producer
+from consumer.kafka.clients import make_consumer, make_producer
+from consumer.kafka.connection import Connection
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.source import KafkaSource
 from consumer.letters import Letters, shortened

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from proxy import running_proxy
 from topics import committed, produce, read
 from worker_process import wait_for, worker_process
 
@@ -145,6 +146,9 @@ def test_an_output_too_large_for_its_topic_comes_without_its_text_and_in_parts(o
     assert len(starts) == len(set(starts)) >= 90
     assert starts == sorted(starts)
     assert len([body for body in bodies if body["id"] == 5]) == len(parts)
+    places = sorted((m.partition(), m.offset(), json.loads(m.value())["part"]) for m in out if b'"part":' in m.value())
+    assert len({partition for partition, _, _ in places}) == 1  # though the record has no key
+    assert [part for _, _, part in places] == sorted(parts)
     assert committed(own.bootstrap_servers, settings["group_id"], settings["input_topic"])[1] == 10
 
 
@@ -213,10 +217,16 @@ def test_a_broker_that_stops_answering_is_waited_for_and_nothing_is_lost(own, tm
         produce(servers, settings["input_topic"], texts(300))
         wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
         own.server.freeze()
-        time.sleep(5)
-        assert worker.get("/healthz")[0] == 200
-        own.server.thaw()
+        try:
+            wait_for(lambda: "has not answered" in worker.get("/readyz")[1], "the worker to notice", worker)
+            assert worker.metric("raner_connected", client="producer") == 0
+            assert worker.get("/healthz")[0] == 200
+        finally:
+            own.server.thaw()
         out = read(servers, [settings["output_topic"]], 300, more_seconds=2)
+        wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
+        assert worker.metric("raner_connected") == 2
+        assert worker.metric("raner_outage_seconds_sum", client="producer") > 5
         assert worker.stop() == 0
     assert_nothing_lost_and_doubles_alike(out, 300)
 
@@ -256,8 +266,29 @@ def test_a_killed_broker_that_comes_back_finds_the_worker_where_it_was(own, tmp_
         wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
         own.server.kill()
         wait_for(lambda: worker.get("/readyz")[0] == 503, "the worker to notice", worker)
+        assert worker.metric("raner_connected") < 2
         own.server.launch()
         out = read(own.bootstrap_servers, [settings["output_topic"]], 300, more_seconds=3)
         wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
+        assert worker.metric("raner_outage_seconds_count") > 0
         assert worker.stop() == 0
     assert_nothing_lost_and_doubles_alike(out, 300)
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_an_idle_worker_notices_a_half_open_connection_and_works_again(tmp_path, delivery):
+    with running_proxy() as proxy, running_kafka(tmp_path / "kafka", proxy.port) as server:
+        proxy.target = server.proxied_port
+        direct = Broker(server.bootstrap_servers, real=True, server=server)
+        through = {"bootstrap_servers": f"127.0.0.1:{proxy.port}", "kafka_socket_timeout_ms": "10000"}
+        settings = {**direct.settings(delivery=delivery), **through}
+        with worker_process(tmp_path, **settings) as worker:
+            worker.wait_ready()
+            proxy.silence()
+            wait_for(lambda: "has not answered" in worker.get("/readyz")[1], "the worker to notice", worker)
+            wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
+            assert worker.metric("raner_outage_seconds_sum", client="consumer") > 5
+            produce(direct.bootstrap_servers, settings["input_topic"], texts(10))
+            out = read(direct.bootstrap_servers, [settings["output_topic"]], 10, more_seconds=1)
+            assert worker.stop() == 0
+    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(10))

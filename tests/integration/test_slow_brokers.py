@@ -1,0 +1,164 @@
+"""Coordinators that move, brokers that take their time: the membership is kept and nothing is lost."""
+
+import json
+import time
+
+import pytest
+from brokers import PARTITIONS, Broker
+from mock_cluster import PRODUCE, mock_cluster
+from topics import committed, produce, read
+from worker_process import wait_for, worker_process
+
+from consumer.kafka.clients import make_consumer
+from consumer.kafka.connection import Connection
+from consumer.kafka.source import KafkaSource
+from consumer.metrics import Metrics
+from consumer.settings import load
+
+BOTH = ("at-least-once", "exactly-once")
+SLOW_SECONDS = 10
+LIMITS = {"kafka_max_poll_interval_ms": "6000", "kafka_session_timeout_ms": "6000"}
+
+
+@pytest.fixture
+def cluster():
+    with mock_cluster(2) as made:
+        yield made
+
+
+def texts(count, first=0, **more):
+    return [{"value": json.dumps({"id": first + i, "text": "王小明在北京"}), **more} for i in range(count)]
+
+
+def ids(messages):
+    return sorted(json.loads(m.value())["id"] for m in messages)
+
+
+def settings_on(cluster, guarantee, **changes):
+    return Broker(cluster.bootstrap_servers, real=False).settings(
+        delivery=guarantee, transaction_seconds="0", threads="1", **changes
+    )
+
+
+def slowed(cluster, seconds=SLOW_SECONDS):
+    """Have each broker's next answer to a producer take its time."""
+    for broker in (1, 2):
+        cluster.delay(broker, PRODUCE, seconds * 1000)
+
+
+@pytest.mark.parametrize("guarantee", BOTH)
+def test_a_coordinator_that_moves_costs_no_record_and_the_worker_goes_on(cluster, tmp_path, guarantee):
+    settings = settings_on(cluster, guarantee)
+    servers, topic, group = cluster.bootstrap_servers, settings["input_topic"], settings["group_id"]
+    name = {"transactional_id": "worker"} if guarantee == "exactly-once" else {}
+    with worker_process(tmp_path, **settings, **name) as worker:
+        for number, home in enumerate((1, 2, 1)):
+            cluster.coordinate("group", group, home)
+            cluster.coordinate("transaction", "worker", home)
+            produce(servers, topic, texts(100, 100 * number))
+            done = 100 * (number + 1)
+            wait_for(lambda done=done: worker.metric("raner_records_out_total") >= done, "all records", worker)
+        worker.wait_ready()
+        out = read(servers, [settings["output_topic"]], 300)
+        if guarantee == "at-least-once":  # the mock cluster forgets the offsets of transactions
+            wait_for(lambda: sum(max(0, n) for n in committed(servers, group, topic)) == 300, "the commits", worker)
+        assert worker.stop() == 0
+    assert set(ids(out)) == set(range(300))
+
+
+@pytest.mark.parametrize("guarantee", BOTH)
+def test_a_broker_slower_than_the_poll_interval_costs_no_membership(cluster, tmp_path, guarantee):
+    settings = settings_on(cluster, guarantee, **LIMITS)
+    servers = cluster.bootstrap_servers
+    produce(servers, settings["input_topic"], texts(200))
+    slowed(cluster)
+    with worker_process(tmp_path, **settings) as worker:
+        wait_for(lambda: worker.metric("raner_records_out_total") >= 200, "all records", worker)
+        longest = worker.metric("raner_stage_seconds_sum", stage="deliver")
+        assert longest > SLOW_SECONDS, "the broker has to be slower than the poll interval, or the test shows nothing"
+        assert not worker.events("partitions_lost")
+        assert worker.metric("raner_rebalances_total") == 1
+        out = read(servers, [settings["output_topic"]], 200, more_seconds=1)
+        assert worker.stop() == 0
+    assert ids(out) == list(range(200))
+
+
+@pytest.mark.parametrize("guarantee", BOTH)
+def test_a_member_that_joins_does_not_wait_for_a_slow_delivery(cluster, tmp_path, guarantee):
+    settings = settings_on(cluster, guarantee, kafka_heartbeat_interval_ms="500")
+    servers, topic = cluster.bootstrap_servers, settings["input_topic"]
+    produce(servers, topic, [m for n in range(PARTITIONS) for m in texts(10, 10 * n, partition=n)])
+    slowed(cluster, 20)
+    with worker_process(tmp_path, **settings) as one:
+        wait_for(lambda: one.metric("raner_stage_seconds_count", stage="encode") > 0, "the first batch", one)
+        with worker_process(tmp_path, **settings) as other:
+            wait_for(lambda: other.metric("raner_assigned_partitions") == 2, "two partitions each", other)
+            assert one.metric("raner_records_out_total") == 0
+            both = (one, other)
+            wait_for(lambda: sum(each.metric("raner_records_out_total") for each in both) >= 40, "all records", one)
+            out = read(servers, [settings["output_topic"]], 40, more_seconds=1)
+            assert (one.stop(), other.stop()) == (0, 0)
+    assert set(ids(out)) == set(range(40))
+
+
+def test_an_idle_transactional_producer_is_listened_to(cluster, tmp_path):
+    settings = settings_on(cluster, "exactly-once")
+    with worker_process(tmp_path, **settings) as worker:
+        wait_for(lambda: worker.metric("raner_brokers_up", client="producer") > 0, "its statistics", worker)
+        assert worker.stop() == 0
+
+
+def test_a_partition_that_was_lost_behind_a_long_text_is_read_on_when_it_comes_back(cluster, tmp_path):
+    settings = settings_on(cluster, "at-least-once", window="40", overlap="35", kafka_heartbeat_interval_ms="500")
+    servers, topic = cluster.bootstrap_servers, settings["input_topic"]
+    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 300
+    for partition in range(PARTITIONS):
+        produce(servers, topic, [{"value": json.dumps({"id": partition, "text": long_text}), "partition": partition}])
+    with worker_process(tmp_path, **settings) as one:
+        wait_for(lambda: one.metric("raner_long_documents") == PARTITIONS, "the long texts to be begun", one)
+        with worker_process(tmp_path, **settings) as other:
+            wait_for(lambda: other.metric("raner_assigned_partitions") == 2, "two partitions each", other)
+        wait_for(lambda: one.metric("raner_assigned_partitions") == PARTITIONS, "all partitions again", one)
+        produce(servers, topic, [m for n in range(PARTITIONS) for m in texts(5, 10 + 10 * n, partition=n)])
+        expected = {*range(PARTITIONS), *(10 + 10 * n + i for n in range(PARTITIONS) for i in range(5))}
+        out = read(servers, [settings["output_topic"]], len(expected), more_seconds=1)
+        assert one.stop() == 0
+    assert set(ids(out)) == expected
+
+
+class Nothing:
+    """A delivery that has nothing in hand."""
+
+    def settle(self):
+        pass
+
+    def tell(self):
+        pass
+
+    def forget(self, partitions):
+        pass
+
+
+def test_what_is_polled_while_a_batch_is_in_hand_is_no_more_than_the_next_one(cluster):
+    told = settings_on(cluster, "at-least-once", batch_records="2", input_format="text", text_fields="text")
+    produce(told["bootstrap_servers"], told["input_topic"], texts(20, partition=0))
+    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
+    settings = load({**told, "kafka": ["consumer.fetch.wait.max.ms=50"]}, {}).settings
+    connection = Connection("test", Metrics())
+    consumer = make_consumer(settings, connection)
+    source = KafkaSource(consumer, settings, Metrics(), connection, Nothing())
+    taken = []
+    while not taken:
+        taken += source.fetch(0.2)
+    for _ in range(5):
+        time.sleep(1.05)  # it polls once a second
+        source.tend()
+    held = source.fetch(0.2)
+    assert len(held) == 2
+    taken += held
+    for _ in range(100):
+        taken += source.fetch(0.2)
+        if len(taken) >= 20:
+            break
+    consumer.close()
+    assert [record.offset for record in taken] == list(range(20))
