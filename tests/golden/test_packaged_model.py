@@ -1,8 +1,11 @@
 """What the packaged model finds in a few sentences; `raner-stream annotate --format text` prints the same."""
 
+import re
+
 import pytest
 
 import nlp
+from nlp import model
 
 SENTENCES = {
     "馬英九在臺北會見了賴清德。": "[馬英九 PER]在[臺北 LOC]會見了[賴清德 PER]。",
@@ -35,3 +38,21 @@ def test_a_sentence_is_read_as_before(annotator, text, expected):
 def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):
     clear, unclear = annotator.annotate(["李明昨天抵达上海。", "小红书很红。"])
     assert min(span.score for span in clear) > 0.95 > max((span.score for span in unclear), default=0)
+
+
+def mistakes():
+    """The rows of the card's table: a kind of mistake, what is found, what there is."""
+    card = (model.DEFAULT / "README.md").read_text(encoding="utf-8")
+    table = card.partition("<!-- mistakes -->")[2].partition("<!-- end -->")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
+
+
+def test_the_card_shows_twenty_kinds_of_mistakes():
+    assert len({kind for kind, _, _ in mistakes()}) >= 20
+
+
+@pytest.mark.parametrize(("kind", "found", "there"), mistakes())
+def test_a_mistake_of_the_card_is_still_made(annotator, kind, found, there):
+    text = re.sub(r"\[(.+?) (?:PER|LOC|ORG)\]", r"\1", there)
+    assert marked(text, annotator.annotate([text])[0]) == found, f"it has learnt about {kind}: take the row out"
+    assert found != there
