@@ -16,7 +16,7 @@ from consumer.metrics import Metrics
 from consumer.settings import load
 
 BOTH = ("at-least-once", "exactly-once")
-SLOW_SECONDS = 10
+SLOW_SECONDS = 7
 LIMITS = {"kafka_max_poll_interval_ms": "6000", "kafka_session_timeout_ms": "6000"}
 
 
@@ -88,7 +88,7 @@ def test_a_member_that_joins_does_not_wait_for_a_slow_delivery(cluster, tmp_path
     settings = settings_on(cluster, guarantee, kafka_heartbeat_interval_ms="500")
     servers, topic = cluster.bootstrap_servers, settings["input_topic"]
     produce(servers, topic, [m for n in range(PARTITIONS) for m in texts(10, 10 * n, partition=n)])
-    slowed(cluster, 20)
+    slowed(cluster, 15)
     with worker_process(tmp_path, **settings) as one:
         wait_for(lambda: one.metric("raner_stage_seconds_count", stage="encode") > 0, "the first batch", one)
         with worker_process(tmp_path, **settings) as other:
@@ -111,7 +111,7 @@ def test_an_idle_transactional_producer_is_listened_to(cluster, tmp_path):
 def test_a_partition_that_was_lost_behind_a_long_text_is_read_on_when_it_comes_back(cluster, tmp_path):
     settings = settings_on(cluster, "at-least-once", window="40", overlap="35", kafka_heartbeat_interval_ms="500")
     servers, topic = cluster.bootstrap_servers, settings["input_topic"]
-    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 300
+    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 200
     for partition in range(PARTITIONS):
         produce(servers, topic, [{"value": json.dumps({"id": partition, "text": long_text}), "partition": partition}])
     with worker_process(tmp_path, **settings) as one:
