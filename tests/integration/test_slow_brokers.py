@@ -5,6 +5,7 @@ import time
 
 import pytest
 from brokers import PARTITIONS, Broker
+from confluent_kafka import TopicPartition
 from mock_cluster import PRODUCE, mock_cluster
 from topics import committed, produce, read
 from worker_process import wait_for, worker_process
@@ -126,6 +127,13 @@ def test_a_partition_that_was_lost_behind_a_long_text_is_read_on_when_it_comes_b
     assert set(ids(out)) == expected
 
 
+def client(told):
+    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
+    settings = load({**told, "kafka": ["consumer.fetch.wait.max.ms=50"]}, {}).settings
+    connection = Connection("test", Metrics())
+    return settings, connection, make_consumer(settings, connection)
+
+
 class Nothing:
     """A delivery that has nothing in hand."""
 
@@ -140,12 +148,9 @@ class Nothing:
 
 
 def test_what_is_polled_while_a_batch_is_in_hand_is_no_more_than_the_next_one(cluster):
-    told = settings_on(cluster, "at-least-once", batch_records="2", input_format="text", text_fields="text")
+    told = settings_on(cluster, "at-least-once", batch_records="2")
     produce(told["bootstrap_servers"], told["input_topic"], texts(20, partition=0))
-    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
-    settings = load({**told, "kafka": ["consumer.fetch.wait.max.ms=50"]}, {}).settings
-    connection = Connection("test", Metrics())
-    consumer = make_consumer(settings, connection)
+    settings, connection, consumer = client(told)
     source = KafkaSource(consumer, settings, Metrics(), connection, Nothing())
     taken = []
     while not taken:
@@ -162,3 +167,23 @@ def test_what_is_polled_while_a_batch_is_in_hand_is_no_more_than_the_next_one(cl
             break
     consumer.close()
     assert [record.offset for record in taken] == list(range(20))
+
+
+def test_a_partition_that_is_assigned_later_does_not_wait_behind_all_that_the_others_have(cluster):
+    told = settings_on(cluster, "at-least-once", batch_records="16")
+    servers, topic = cluster.bootstrap_servers, told["input_topic"]
+    for _ in range(60):  # fifty to a request, as a response has whole batches of the producer's
+        produce(servers, topic, texts(50, partition=0))
+    produce(servers, topic, texts(1, partition=1))
+    _, _, consumer = client(told)
+    consumer.incremental_assign([TopicPartition(topic, 0, 0)])
+    wait_for(lambda: consumer.poll(0.1), "the first record")
+    time.sleep(2)  # it would prefetch all of them
+    consumer.incremental_assign([TopicPartition(topic, 1, 0)])
+    time.sleep(1)
+    before = 0
+    while (message := consumer.poll(5.0)) and message.partition() == 0:
+        before += 1
+    consumer.close()
+    assert message is not None
+    assert before < 4 * 16 + 4 * 50
