@@ -56,7 +56,7 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         "fetch.max.bytes": settings.fetch_queue,
         # The prefetched records of all partitions are one queue, and a partition that comes to us waits behind it.
         "queued.min.messages": min(_BATCHES_AHEAD * settings.batch_records, _MOST_AHEAD),
-        "fetch.message.max.bytes": min(settings.fetch_queue, _BATCHES_AHEAD * settings.batch_bytes),
+        "fetch.message.max.bytes": min(settings.fetch_queue, settings.batch_bytes),
         "fetch.queue.backoff.ms": _BACKOFF_MILLISECONDS,
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "consumer"),
