@@ -168,6 +168,7 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
             help=f"rename a {whose} type; may be repeated (default: none)",
         )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print (default: table)")
+    parser.add_argument("--by-length", action="store_true", help="add the F1 of shorter and longer texts (default: no)")
     parser.add_argument(
         "--calibration", action="store_true", help="compare scores with the share that is right (default: no)"
     )

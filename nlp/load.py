@@ -16,7 +16,10 @@ from nlp.tokenizer import Tokenizer
 from nlp.types import Engine
 
 DEFAULT_BATCH_BYTES = 16 * 1024**2
-"""What the engine may take for a token batch: more takes memory and hardly saves time."""
+"""What a token batch may take in an engine of one thread: more takes memory and hardly saves time."""
+
+THREAD_TOKENS = 256
+"""What each of several threads gets of a token batch: CTranslate2 packs the weights for each anew, so less is slow."""
 
 
 def load(
@@ -35,9 +38,9 @@ def load(
 
     `engine` is a name of `nlp.engines.ENGINES`, `auto` or `fastest`; those of torch read a RaNER checkpoint instead.
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
-    `batch_tokens` in padded tokens, by default as many as `DEFAULT_BATCH_BYTES` hold; spans that score below
-    `min_score` are left out; `wrap` may put something around the engine, to measure it. Raises `ModelError` when the
-    directory is not whole, or cannot be read so.
+    `batch_tokens` in padded tokens, by default what `DEFAULT_BATCH_BYTES` hold, or `THREAD_TOKENS` for each of several
+    threads; spans that score below `min_score` are left out; `wrap` may put something around the engine, to measure it.
+    Raises `ModelError` when the directory is not whole, or cannot be read so.
     """
     directory = Path(path) if path is not None else model.DEFAULT
     opened, runtime = open_engine(choose(engine, directory, threads), directory, threads)
@@ -49,13 +52,17 @@ def load(
             f"window {window} and overlap {overlap}: expected 0 <= overlap < window <= {longest}, "
             f"the most characters that {manifest.name} reads at once"
         )
-    return Annotator(
+    annotator = Annotator(
         wrap(runtime),
         Tokenizer(opened.vocabulary, lower_case=manifest.lower_case, strip_accents=manifest.strip_accents),
         Crf.of(head.start, head.end, head.transitions, Scheme.of(manifest.labels)),
         decode=decode,
         window=window,
         overlap=overlap,
-        batch_tokens=batch_tokens or DEFAULT_BATCH_BYTES // manifest.token_bytes,
+        batch_tokens=batch_tokens,
         min_score=min_score,
     )
+    if not batch_tokens:
+        share = DEFAULT_BATCH_BYTES // manifest.token_bytes if threads == 1 else THREAD_TOKENS
+        annotator.batch_tokens = threads * max(share, annotator.row_tokens)
+    return annotator

@@ -14,6 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 import nlp
 from consumer import console, settings
+from consumer.console import lines, reports
+from consumer.console.demo import demo_summary, showing
 from consumer.errors import SettingsError
 from nlp import model
 from nlp.annotator import Annotator
@@ -36,9 +38,9 @@ def check_config(arguments: argparse.Namespace) -> int:
 
     loaded = settings.told(arguments)
     core = app.check(loaded.settings)
-    console.settings(loaded)
-    console.model(core.manifest)
-    console.plan(core.plan)
+    reports.settings(loaded)
+    reports.model(core.manifest)
+    reports.plan(core.plan)
     return 0
 
 
@@ -46,12 +48,12 @@ def demo(arguments: argparse.Namespace) -> int:
     """`raner-stream demo`."""
     from consumer.demo.run import run_demo
 
-    with console.demo(quiet=arguments.format == "json") as show:
+    with showing(quiet=arguments.format == "json") as show:
         summary = run_demo(show, arguments.messages, arguments.model)
     if arguments.format == "json":
         console.plain(json.dumps(asdict(summary), ensure_ascii=False))
     else:
-        console.demo_summary(summary)
+        demo_summary(summary)
     return 0 if summary.complete else 1
 
 
@@ -60,7 +62,7 @@ def annotate(arguments: argparse.Namespace) -> int:
     from consumer.offline import BadLine, annotate_lines
 
     fields = tuple(name.strip() for name in arguments.text_fields.split(","))
-    writer = console.line_writer(arguments.format)
+    writer = lines.line_writer(arguments.format)
     bad = 0
     with _opened(arguments.file) as file:
         for line in annotate_lines(file, _annotator(arguments), fields, arguments.input):
@@ -78,17 +80,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from nlp.calibration import calibrate
     from nlp.gold import read_gold
 
-    gold_names, predicted_names = _names(arguments.map), _names(arguments.map_predicted)
+    theirs, ours = _names(arguments.map), _names(arguments.map_predicted)
     gold = [document for path in arguments.files for document in read_gold(path)]
     annotator = _annotator(arguments)
+    types = annotator.types
     predicted = annotator.annotate([document.text for document in gold])
-    report = evaluation.evaluate(
-        gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names
-    )
-    measured = None
+    measure = partial(evaluation.evaluate, labels=types, gold_names=theirs, predicted_names=ours)
+    lengths = evaluation.by_length(gold, predicted, measure) if arguments.by_length else {}
+    scores = None
     if arguments.calibration:
-        measured = calibrate(gold, predicted, annotator.types, gold_names=gold_names, predicted_names=predicted_names)
-    console.report(report, arguments.format, measured)
+        scores = calibrate(gold, predicted, types, gold_names=theirs, predicted_names=ours)
+    reports.report(measure(gold, predicted), arguments.format, lengths, scores)
     return 0
 
 
@@ -102,10 +104,10 @@ def train(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise SettingsError(f"training needs {error.name}: pip install 'raner-stream[train]'") from error
     with console.training() as show:
-        reports = trainer.train(recipe, show)
-    for name, report in reports.items():
+        measured = trainer.train(recipe, show)
+    for name, report in measured.items():
         console.plain(name)
-        console.report(report, "table")
+        reports.report(report, "table")
     console.plain(str(recipe.output / trainer.BEST))
     return 0
 
@@ -124,7 +126,7 @@ def model_convert(arguments: argparse.Namespace) -> int:
         quantization=_quantization(arguments, arguments.source),
         scale=arguments.scale,
     )
-    console.model(manifest)
+    reports.model(manifest)
     return 0
 
 
@@ -135,7 +137,7 @@ def model_verify(arguments: argparse.Namespace) -> int:
     texts = _texts(arguments.texts)
     with verify.float32_of(arguments.directory, arguments.checkpoint) as float32:
         comparison = verify.compare(arguments.directory, float32, texts, threads=_threads())
-    console.comparison(comparison, arguments.show)
+    reports.comparison(comparison, arguments.show)
     comparison.require(arguments.threshold)
     return 0
 
@@ -166,7 +168,7 @@ def model_pull(arguments: argparse.Namespace) -> int:
         scale=arguments.scale,
         choose=partial(_quantization, arguments),
     )
-    console.model(manifest)
+    reports.model(manifest)
     return 0
 
 
@@ -175,7 +177,7 @@ def model_info(arguments: argparse.Namespace) -> int:
     directory = arguments.directory or model.DEFAULT
     manifest = model.read_manifest(directory)
     model.verify(directory, manifest)
-    console.model(manifest)
+    reports.model(manifest)
     return 0
 
 
@@ -210,7 +212,7 @@ def _quantization(arguments: argparse.Namespace, checkpoint: Path) -> Quantizati
     comparison = verify.compare_conversion(
         checkpoint, _texts(arguments.verify), scale=arguments.scale, threads=_threads()
     )
-    console.comparison(comparison, arguments.show)
+    reports.comparison(comparison, arguments.show)
     if comparison.entities.f1 < arguments.threshold and arguments.fallback:
         console.plain("int8 does not pass: float32 is kept")
         return "fp32"

@@ -149,8 +149,8 @@ def test_a_long_text_keeps_the_membership_and_lets_short_ones_of_other_partition
     )
     servers, topic = broker.bootstrap_servers, settings["input_topic"]
     long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 1_000 + "王小明在北京。"
-    produce(servers, topic, [{"value": json.dumps({"id": "long", "text": long_text}), "partition": 0}])
-    produce(servers, topic, [{"value": json.dumps({"id": "behind", "text": "李红"}), "partition": 0}])
+    produce(servers, topic, [{"value": json.dumps({"id": "long", "text": long_text}), "key": "k", "partition": 0}])
+    produce(servers, topic, [{"value": json.dumps({"id": "behind", "text": "李红"}), "key": "k", "partition": 0}])
     with worker_process(tmp_path, **settings) as worker:
         wait_for(lambda: worker.metric("raner_long_documents") == 1, "the long text to be begun", worker)
         produce(servers, topic, [{"value": json.dumps({"id": "short", "text": "张三在广州"}), "partition": 1}])

@@ -94,7 +94,10 @@ def test_the_workers_engines_are_those_of_a_serving_directory():
     assert offered == {choose.AUTO, choose.FASTEST, *(name for name in ENGINES if name.startswith("ct2"))}
 
 
-def test_the_default_batch_takes_the_same_memory_whatever_the_model(checkpoint, tmp_path):
+def test_the_default_batch_takes_the_same_memory_whatever_the_model_and_leaves_no_thread_with_little(
+    checkpoint, tmp_path
+):
     manifest = convert(checkpoint, tmp_path / "served")
     assert load(tmp_path / "served", window=60).batch_tokens == 16 * 1024**2 // manifest.token_bytes
+    assert load(tmp_path / "served", window=60, threads=3).batch_tokens == 3 * 256
     assert load(tmp_path / "served", window=60, batch_tokens=77).batch_tokens == 77
