@@ -286,12 +286,14 @@ def test_an_idle_worker_notices_a_half_open_connection_and_works_again(tmp_path,
         through = {"bootstrap_servers": f"127.0.0.1:{proxy.port}", "kafka_socket_timeout_ms": "10000"}
         settings = {**direct.settings(delivery=delivery), **through}
         with worker_process(tmp_path, **settings) as worker:
-            worker.wait_ready()
+            first, *others = texts(11)
+            produce(direct.bootstrap_servers, settings["input_topic"], [first])
+            read(direct.bootstrap_servers, [settings["output_topic"]], 1)
             proxy.silence()
             wait_for(lambda: "has not answered" in worker.get("/readyz")[1], "the worker to notice", worker)
             wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
             assert worker.metric("raner_outage_seconds_sum", client="consumer") > 5
-            produce(direct.bootstrap_servers, settings["input_topic"], texts(10))
-            out = read(direct.bootstrap_servers, [settings["output_topic"]], 10, more_seconds=1)
+            produce(direct.bootstrap_servers, settings["input_topic"], others)
+            out = read(direct.bootstrap_servers, [settings["output_topic"]], 11, more_seconds=1)
             assert worker.stop() == 0
-    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(10))
+    assert {json.loads(m.value())["id"] for m in out} == set(range(11))
