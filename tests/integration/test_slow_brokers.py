@@ -89,7 +89,7 @@ def test_a_member_that_joins_does_not_wait_for_a_slow_delivery(cluster, tmp_path
     settings = settings_on(cluster, guarantee, kafka_heartbeat_interval_ms="500")
     servers, topic = cluster.bootstrap_servers, settings["input_topic"]
     produce(servers, topic, [m for n in range(PARTITIONS) for m in texts(10, 10 * n, partition=n)])
-    slowed(cluster, 15)
+    slowed(cluster, 25)
     with worker_process(tmp_path, **settings) as one:
         wait_for(lambda: one.metric("raner_stage_seconds_count", stage="encode") > 0, "the first batch", one)
         with worker_process(tmp_path, **settings) as other:
