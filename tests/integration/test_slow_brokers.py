@@ -67,6 +67,23 @@ def test_a_coordinator_that_moves_costs_no_record_and_the_worker_goes_on(cluster
     assert set(ids(out)) == set(range(300))
 
 
+def test_a_coordinator_that_is_away_shows_until_it_is_back(cluster, tmp_path):
+    settings = settings_on(cluster, "at-least-once")
+    cluster.coordinate("group", settings["group_id"], 2)
+    with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        cluster.down(2)
+        wait_for(lambda: "the group's coordinator" in worker.get("/readyz")[1], "the reason", worker)
+        assert worker.metric("raner_connected", client="consumer") == 0
+        cluster.up(2)
+        worker.wait_ready()
+        assert worker.metric("raner_outage_seconds_count", client="consumer") > 0
+        produce(cluster.bootstrap_servers, settings["input_topic"], texts(20))
+        out = read(cluster.bootstrap_servers, [settings["output_topic"]], 20)
+        assert worker.stop() == 0
+    assert ids(out) == list(range(20))
+
+
 @pytest.mark.parametrize("guarantee", BOTH)
 def test_a_broker_slower_than_the_poll_interval_costs_no_membership(cluster, tmp_path, guarantee):
     settings = settings_on(cluster, guarantee, **LIMITS)
