@@ -43,10 +43,17 @@ class Hand:
         events = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [event for event in events if not names or event["event"] in names]
 
+    def owned(self) -> set[int]:
+        """Return the numbers of the partitions that it owns, by its own account."""
+        return {int(place.rpartition("[")[2].rstrip("]")) for place in self._followed()[0]}
+
     def strays(self) -> list[str]:
         """Return the partitions that it committed while they were not its own, by its own account."""
+        return self._followed()[1]
+
+    def _followed(self) -> tuple[set[str], list[str]]:
         owned: set[str] = set()
-        found = []
+        found: list[str] = []
         for event in self.events():
             match event["event"]:
                 case "partitions_assigned":
@@ -55,7 +62,7 @@ class Hand:
                     owned.difference_update(event["partitions"])
                 case "offsets_committed":
                     found += [place for place in event["offsets"] if place not in owned]
-        return found
+        return owned, found
 
     def metrics(self) -> dict[str, float]:
         """Return its metrics, summed over their labels; none before it listens."""

@@ -14,8 +14,8 @@ from consumer.errors import ChaosFailed, DeadLetterLimitReached
 
 _SHARES = (0.01, 0.5, 1.0)
 _MOST_POLL_SECONDS = 4.0
-_LONG_RECORDS = 100
-_QUEUED_RECORDS = 24  # ten times what the queue holds
+_LONG_RECORDS = 60
+_QUEUED_RECORDS = 12  # several times what the queue holds
 _BROKEN_RECORDS = 400  # at least, for the limit to be reached in some partition
 _MIB = 1024**2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import Random
 
 from consumer.chaos.crew import Crew, Hand, crew, wait_for
@@ -35,7 +35,7 @@ def kill_loop(stage: Stage) -> Result:
             struck = time.monotonic()
             in_flight += held
             workers.start()
-            recoveries.append(_recovery(field, struck, workers.check))
+            recoveries.append(_recovery(field, victim.owned(), struck, workers.check))
             stage.show(
                 f"kill {number + 1} of {kills}: {held} records in flight, moving again after {recoveries[-1]:.1f} s"
             )
@@ -148,9 +148,9 @@ def _caught(workers: Crew, field: Field, random: Random) -> tuple[Hand, int]:
     return caught
 
 
-def _recovery(field: Field, struck: float, check: Callable[[], None]) -> float:
-    """Return the seconds until every partition that was behind has moved."""
-    before = field.lagging()
+def _recovery(field: Field, orphans: Collection[int], struck: float, check: Callable[[], None]) -> float:
+    """Return the seconds until every partition of the victim's that was behind has moved."""
+    before = {number: offset for number, offset in field.lagging().items() if number in orphans}
     wait_for(lambda: not before.items() & field.lagging().items(), "every partition to move again", check)
     return time.monotonic() - struck
 

@@ -22,6 +22,9 @@ _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worke
 _MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
 _FETCH_WAIT_MILLISECONDS = 500  # librdkafka's default
 _ANSWER_MILLISECONDS = 15_000  # after which a connection is given up: librdkafka's minute is long for a half-open one
+_BATCHES_AHEAD = 4  # that are prefetched of a partition, and what one more response has
+_MOST_AHEAD = 100_000  # records: librdkafka's default
+_BACKOFF_MILLISECONDS = 100  # how soon such a partition is fetched again; a second would starve a fast worker
 _REFRESH_MILLISECONDS = 30_000  # how soon topics and partitions that were added are seen
 _MAX_MESSAGE_BYTES = 1024**2  # the broker's default limit, which librdkafka's own stays below
 _HOPELESS = {
@@ -51,7 +54,10 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": _REFRESH_MILLISECONDS,
         "queued.max.messages.kbytes": settings.fetch_queue // 1024,
         "fetch.max.bytes": settings.fetch_queue,
-        "fetch.message.max.bytes": min(settings.fetch_queue, 1024**2),
+        # The prefetched records of all partitions are one queue, and a partition that comes to us waits behind it.
+        "queued.min.messages": min(_BATCHES_AHEAD * settings.batch_records, _MOST_AHEAD),
+        "fetch.message.max.bytes": min(settings.fetch_queue, settings.batch_bytes),
+        "fetch.queue.backoff.ms": _BACKOFF_MILLISECONDS,
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "consumer"),
     }

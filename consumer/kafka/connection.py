@@ -39,6 +39,7 @@ class Connection:
         self._silence: str | None = None  # until the statistics say otherwise
         self._since: float | None = None  # when the outage began that is not over
         self._told: str | None = None
+        self._idle = False  # a producer with nothing to send, which makes no connection
         self._clients = 0
         metrics.connected.labels(client).set(1)
         metrics.outages.labels(client)  # at 0 from the start, so that a first one is seen as an increase
@@ -58,7 +59,7 @@ class Connection:
         if error.name() != self._told:  # a broker that is away is tried again many times a second
             self._told = error.name()
             log.warning("kafka_error", extra={"client": self._client, "code": error.name(), "reason": error.str()})
-        if error.code() in _AWAY:
+        if error.code() in _AWAY and not self._idle:
             self._error = error.str()
             self._note(0.0)
 
@@ -68,7 +69,8 @@ class Connection:
         up = sum(b["state"] == "UP" for b in statistics["brokers"].values() if b["nodeid"] >= 0)
         self._metrics.brokers.labels(self._client).set(up)
         self._silence, seconds = silence(statistics, self._silent_seconds)
-        if up and not self._silence:
+        self._idle = statistics["type"] == "producer" and statistics["msg_cnt"] == 0
+        if (up or self._idle) and not self._silence:
             self._error = self._told = None
         self._note(seconds)
         for topic in statistics["topics"].values():

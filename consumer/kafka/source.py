@@ -85,8 +85,7 @@ class KafkaSource:
         """See `Source`."""
         if self._deadline and not self._joined:
             self._check_protocol()
-        for place, offset in list(self._adrift.items()):
-            self._start_over(place, offset)
+        self._find_beginnings()
         wait_seconds = 0.0 if self._batch else wait_seconds
         while self._poll(wait_seconds) and not self._is_full():
             wait_seconds = 0.0
@@ -203,21 +202,26 @@ class KafkaSource:
     def _mend(self, message: Message, error: KafkaError) -> None:
         """Deal with an error that `poll` returned in place of a record."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._start_over(place_of(message), message.offset())
+            self._adrift[place_of(message)] = message.offset()  # the next fetch asks where it begins
         elif hopeless(error):
             raise failed(error, f"reading {message.topic() or self._settings.input_topic}")
         else:  # a topic not there yet, a broker away: librdkafka tries again
             log.warning("fetch_error", extra={"code": error.name(), "reason": error.str()})
 
+    def _find_beginnings(self) -> None:
+        """Begin partitions anew whose offset is no longer there; those that no broker answers for have to wait."""
+        try:
+            for place, offset in list(self._adrift.items()):
+                self._start_over(place, offset)
+                del self._adrift[place]
+        except KafkaException as error:
+            if hopeless(error.args[0]):
+                raise failed(error.args[0], f"reading {self._settings.input_topic}") from error
+            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
+
     def _start_over(self, place: Partition, offset: int | None) -> None:
         """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
-        self._adrift.pop(place, None)
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
-        except KafkaException as error:
-            self._adrift[place] = offset  # with the next fetch it is asked for again
-            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
-            return
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
         start = low if self._settings.start_from == "earliest" else high
         if offset is not None and offset >= 0:
             skipped = max(0, start - offset)

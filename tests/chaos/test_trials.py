@@ -84,7 +84,7 @@ def test_a_network_that_delays_goes_silent_and_cuts_costs_no_record(tmp_path, gu
             proxy.delay = seconds
 
         storms = [
-            Storm(lambda: slow(0.5), 8, lambda: slow(0)),
+            Storm(lambda: slow(0.5), 8 if FULL else 4, lambda: slow(0)),
             Storm(proxy.silence, 0, lambda: None),
             Storm(proxy.cut, 0, lambda: None),
         ]
@@ -93,6 +93,34 @@ def test_a_network_that_delays_goes_silent_and_cuts_costs_no_record(tmp_path, gu
             proxied = {"bootstrap_servers": f"127.0.0.1:{proxy.port}", "kafka_socket_timeout_ms": "6000"}
             result = weather.away(where.with_settings(**proxied), "network slow, silent, cut", storms)
     held(result, guarantee, told)
+
+
+@pytest.mark.parametrize("guarantee", BOTH if FULL else BOTH[1:])
+def test_a_group_that_changes_while_deliveries_are_slow_costs_no_record(tmp_path, guarantee):
+    with running_proxy() as proxy, running_kafka(tmp_path / "kafka", proxy.port) as server:
+        proxy.target = server.proxied_port
+        place = Place({"bootstrap.servers": server.bootstrap_servers}, PARTITIONS)
+        with stage("E", place, guarantee, tmp_path, size=SIZE, seed=SEED) as where:
+            where.field.send(600, seeded(SEED))
+            with crew(tmp_path, {**where.settings, "kafka_consumer_session_timeout_ms": "10000"}) as workers:
+                slow = workers.start(bootstrap_servers=f"127.0.0.1:{proxy.port}")
+                wait_for(lambda: slow.in_flight() > 0, "records in flight", workers.check)
+                proxy.delay = 0.7  # seconds for each piece, so that a transaction takes about ten
+                for _ in range(3 if FULL else 1):
+                    other = workers.start()
+                    wait_for(lambda other=other: has_a_share(other), "a share of the partitions", workers.check)
+                    other.send(signal.SIGTERM)
+                    assert other.wait() == 0
+                    where.field.send(200, seeded(SEED))
+                changes = len(slow.events("partitions_revoked"))
+                proxy.delay = 0.0
+                where.field.wait_until_done(workers.check)
+                workers.stop_all()
+                strays = slow.strays()
+            account = where.field.account()
+    assert changes > 0
+    assert (account.lost, account.disordered, account.doubled_by_name, strays) == (0, 0, 0, [])
+    assert account.doubled == 0 or guarantee == "at-least-once"
 
 
 @pytest.fixture
@@ -114,6 +142,10 @@ def field(where):
 @pytest.fixture
 def settings(where):
     return dict(where.settings)
+
+
+def has_a_share(hand):
+    return any(event["partitions"] for event in hand.events("partitions_assigned"))
 
 
 def seeded(seed):

@@ -261,18 +261,21 @@ def test_a_stop_keeps_its_deadline_when_the_broker_does_not_answer(own, tmp_path
 def test_a_killed_broker_that_comes_back_finds_the_worker_where_it_was(own, tmp_path):
     settings = own.settings()
     with worker_process(tmp_path, **settings) as worker:
-        worker.wait_ready()
-        produce(own.bootstrap_servers, settings["input_topic"], texts(300))
+        first, *others = texts(301)
+        produce(own.bootstrap_servers, settings["input_topic"], [first])
+        # A broker on its own that is killed before it wrote its first transaction's markers forgets them.
+        read(own.bootstrap_servers, [settings["output_topic"]], 1)
+        produce(own.bootstrap_servers, settings["input_topic"], others)
         wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
         own.server.kill()
         wait_for(lambda: worker.get("/readyz")[0] == 503, "the worker to notice", worker)
         assert worker.metric("raner_connected") < 2
         own.server.launch()
-        out = read(own.bootstrap_servers, [settings["output_topic"]], 300, more_seconds=3)
+        out = read(own.bootstrap_servers, [settings["output_topic"]], 301, more_seconds=3)
         wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
         assert worker.metric("raner_outage_seconds_count") > 0
         assert worker.stop() == 0
-    assert_nothing_lost_and_doubles_alike(out, 300)
+    assert_nothing_lost_and_doubles_alike(out, 301)
 
 
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
@@ -283,12 +286,14 @@ def test_an_idle_worker_notices_a_half_open_connection_and_works_again(tmp_path,
         through = {"bootstrap_servers": f"127.0.0.1:{proxy.port}", "kafka_socket_timeout_ms": "10000"}
         settings = {**direct.settings(delivery=delivery), **through}
         with worker_process(tmp_path, **settings) as worker:
-            worker.wait_ready()
+            first, *others = texts(11)
+            produce(direct.bootstrap_servers, settings["input_topic"], [first])
+            read(direct.bootstrap_servers, [settings["output_topic"]], 1)
             proxy.silence()
             wait_for(lambda: "has not answered" in worker.get("/readyz")[1], "the worker to notice", worker)
             wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
             assert worker.metric("raner_outage_seconds_sum", client="consumer") > 5
-            produce(direct.bootstrap_servers, settings["input_topic"], texts(10))
-            out = read(direct.bootstrap_servers, [settings["output_topic"]], 10, more_seconds=1)
+            produce(direct.bootstrap_servers, settings["input_topic"], others)
+            out = read(direct.bootstrap_servers, [settings["output_topic"]], 11, more_seconds=1)
             assert worker.stop() == 0
-    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(10))
+    assert {json.loads(m.value())["id"] for m in out} == set(range(11))

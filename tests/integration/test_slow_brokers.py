@@ -5,6 +5,7 @@ import time
 
 import pytest
 from brokers import PARTITIONS, Broker
+from confluent_kafka import TopicPartition
 from mock_cluster import PRODUCE, mock_cluster
 from topics import committed, produce, read
 from worker_process import wait_for, worker_process
@@ -16,7 +17,7 @@ from consumer.metrics import Metrics
 from consumer.settings import load
 
 BOTH = ("at-least-once", "exactly-once")
-SLOW_SECONDS = 10
+SLOW_SECONDS = 7
 LIMITS = {"kafka_max_poll_interval_ms": "6000", "kafka_session_timeout_ms": "6000"}
 
 
@@ -66,6 +67,23 @@ def test_a_coordinator_that_moves_costs_no_record_and_the_worker_goes_on(cluster
     assert set(ids(out)) == set(range(300))
 
 
+def test_a_coordinator_that_is_away_shows_until_it_is_back(cluster, tmp_path):
+    settings = settings_on(cluster, "at-least-once")
+    cluster.coordinate("group", settings["group_id"], 2)
+    with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        cluster.down(2)
+        wait_for(lambda: "the group's coordinator" in worker.get("/readyz")[1], "the reason", worker)
+        assert worker.metric("raner_connected", client="consumer") == 0
+        cluster.up(2)
+        worker.wait_ready()
+        assert worker.metric("raner_outage_seconds_count", client="consumer") > 0
+        produce(cluster.bootstrap_servers, settings["input_topic"], texts(20))
+        out = read(cluster.bootstrap_servers, [settings["output_topic"]], 20)
+        assert worker.stop() == 0
+    assert ids(out) == list(range(20))
+
+
 @pytest.mark.parametrize("guarantee", BOTH)
 def test_a_broker_slower_than_the_poll_interval_costs_no_membership(cluster, tmp_path, guarantee):
     settings = settings_on(cluster, guarantee, **LIMITS)
@@ -88,7 +106,7 @@ def test_a_member_that_joins_does_not_wait_for_a_slow_delivery(cluster, tmp_path
     settings = settings_on(cluster, guarantee, kafka_heartbeat_interval_ms="500")
     servers, topic = cluster.bootstrap_servers, settings["input_topic"]
     produce(servers, topic, [m for n in range(PARTITIONS) for m in texts(10, 10 * n, partition=n)])
-    slowed(cluster, 20)
+    slowed(cluster, 25)
     with worker_process(tmp_path, **settings) as one:
         wait_for(lambda: one.metric("raner_stage_seconds_count", stage="encode") > 0, "the first batch", one)
         with worker_process(tmp_path, **settings) as other:
@@ -111,7 +129,7 @@ def test_an_idle_transactional_producer_is_listened_to(cluster, tmp_path):
 def test_a_partition_that_was_lost_behind_a_long_text_is_read_on_when_it_comes_back(cluster, tmp_path):
     settings = settings_on(cluster, "at-least-once", window="40", overlap="35", kafka_heartbeat_interval_ms="500")
     servers, topic = cluster.bootstrap_servers, settings["input_topic"]
-    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 300
+    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 200
     for partition in range(PARTITIONS):
         produce(servers, topic, [{"value": json.dumps({"id": partition, "text": long_text}), "partition": partition}])
     with worker_process(tmp_path, **settings) as one:
@@ -124,6 +142,13 @@ def test_a_partition_that_was_lost_behind_a_long_text_is_read_on_when_it_comes_b
         out = read(servers, [settings["output_topic"]], len(expected), more_seconds=1)
         assert one.stop() == 0
     assert set(ids(out)) == expected
+
+
+def client(told):
+    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
+    settings = load({**told, "kafka": ["consumer.fetch.wait.max.ms=50"]}, {}).settings
+    connection = Connection("test", Metrics())
+    return settings, connection, make_consumer(settings, connection)
 
 
 class Nothing:
@@ -140,12 +165,9 @@ class Nothing:
 
 
 def test_what_is_polled_while_a_batch_is_in_hand_is_no_more_than_the_next_one(cluster):
-    told = settings_on(cluster, "at-least-once", batch_records="2", input_format="text", text_fields="text")
+    told = settings_on(cluster, "at-least-once", batch_records="2")
     produce(told["bootstrap_servers"], told["input_topic"], texts(20, partition=0))
-    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
-    settings = load({**told, "kafka": ["consumer.fetch.wait.max.ms=50"]}, {}).settings
-    connection = Connection("test", Metrics())
-    consumer = make_consumer(settings, connection)
+    settings, connection, consumer = client(told)
     source = KafkaSource(consumer, settings, Metrics(), connection, Nothing())
     taken = []
     while not taken:
@@ -162,3 +184,23 @@ def test_what_is_polled_while_a_batch_is_in_hand_is_no_more_than_the_next_one(cl
             break
     consumer.close()
     assert [record.offset for record in taken] == list(range(20))
+
+
+def test_a_partition_that_is_assigned_later_does_not_wait_behind_all_that_the_others_have(cluster):
+    told = settings_on(cluster, "at-least-once", batch_records="16")
+    servers, topic = cluster.bootstrap_servers, told["input_topic"]
+    for _ in range(60):  # fifty to a request, as a response has whole batches of the producer's
+        produce(servers, topic, texts(50, partition=0))
+    produce(servers, topic, texts(1, partition=1))
+    _, _, consumer = client(told)
+    consumer.incremental_assign([TopicPartition(topic, 0, 0)])
+    wait_for(lambda: consumer.poll(0.1), "the first record")
+    time.sleep(2)  # it would prefetch all of them
+    consumer.incremental_assign([TopicPartition(topic, 1, 0)])
+    time.sleep(1)
+    before = 0
+    while (message := consumer.poll(5.0)) and message.partition() == 0:
+        before += 1
+    consumer.close()
+    assert message is not None
+    assert before < 4 * 16 + 4 * 50

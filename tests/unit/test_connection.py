@@ -12,8 +12,9 @@ SILENT = UP | {"rxidle": 7_000_000, "txidle": 6_000_000}
 GROUP = {"state": "up", "join_state": "steady", "stateage": 60_000}
 
 
-def statistics(*brokers, group=GROUP):
-    return json.dumps({"brokers": {b["name"]: b for b in brokers}, "topics": {}, "cgrp": group})
+def statistics(*brokers, group=GROUP, **more):
+    own = {"type": "consumer", "msg_cnt": 0, "brokers": {b["name"]: b for b in brokers}, "topics": {}, "cgrp": group}
+    return json.dumps({**own, **more})
 
 
 @pytest.fixture
@@ -82,6 +83,16 @@ def test_all_brokers_down_is_a_problem_until_one_answers(scene):
         connection.on_success()
         assert connection.problem() is None
     assert (sample("outage_seconds_count"), sample("outage_seconds_sum")) == (2, 6)
+
+
+@pytest.mark.parametrize(("waiting", "problem"), [(0, None), (1, "consumer: 1/1 brokers are down")])
+def test_a_producer_needs_a_broker_only_while_it_has_something_to_send(scene, waiting, problem):
+    connection, _, _ = scene
+    connection.on_statistics(statistics(UP, type="producer", msg_cnt=waiting))
+    connection.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    assert connection.problem() == problem
+    connection.on_statistics(statistics(UP | {"state": "INIT"}, type="producer", msg_cnt=0))
+    assert connection.problem() is None
 
 
 def test_an_error_that_is_tried_again_many_times_a_second_is_logged_once(scene, caplog):
