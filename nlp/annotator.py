@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from nlp.batching import SPECIAL_TOKENS, by_width, stitch, token_batch, width_of
+from nlp.batching import SPECIAL_TOKENS, by_width, shared_out, stitch, token_batch, width_of
 from nlp.crf import Crf
 from nlp.decoder import Decoder, Decoding, Piece
 from nlp.modelscope import ModelScopeDecoder
@@ -26,8 +26,8 @@ class Annotator:
 
     The same text gives the same spans and scores, bit for bit, whatever else it is annotated with. `window` and
     `overlap` are in characters; `batch_tokens` bounds the padded tokens that the engine sees at once and may be
-    changed at any time. Spans that score below `min_score` are left out; `types` are the labels that can be found.
-    Not safe to share between threads.
+    changed at any time. Spans that score below `min_score` are left out; `types` are the labels that can be found;
+    `threads` are those that the engine computes rows in. Not safe to share between threads.
     """
 
     def __init__(
@@ -41,8 +41,9 @@ class Annotator:
         overlap: int = DEFAULT_OVERLAP,
         batch_tokens: int,
         min_score: float = 0.0,
+        threads: int = 1,
     ) -> None:
-        self._engine, self._tokenizer = engine, tokenizer
+        self._engine, self._tokenizer, self._threads = engine, tokenizer, threads
         self._decoder = _DECODERS[decode](crf)
         self.types = crf.scheme.types
         self.window, self.overlap, self.batch_tokens = window, overlap, batch_tokens
@@ -92,7 +93,8 @@ class Annotator:
         for width, group in by_width(cut):
             done = 0
             while done < len(group):
-                rows = max(1, self.batch_tokens // width)  # read anew: the budget may shrink on the way
+                most = max(1, self.batch_tokens // width)  # read anew: the budget may shrink on the way
+                rows = shared_out(len(group) - done, most, self._threads)
                 yield token_batch(texts, group[done : done + rows], width, self._tokenizer)
                 done += rows
 

@@ -30,6 +30,15 @@ def by_width(windows: Sequence[Window]) -> Iterator[tuple[int, list[Window]]]:
         yield width, list(group)
 
 
+def shared_out(rows: int, most: int, threads: int) -> int:
+    """Return how many of `rows` go into the next batch, at most `most`: batches alike, and the threads' shares too."""
+    if most > threads:
+        most -= most % threads
+    batches = -(-rows // most)
+    even = -(-rows // (batches * threads)) * threads
+    return min(rows, most, even)
+
+
 def token_batch(texts: Sequence[str], windows: Sequence[Window], width: int, tokenizer: Tokenizer) -> TokenBatch:
     """Encode windows of one width; `windows[i].document` indexes `texts`."""
     ids = np.full((len(windows), width), tokenizer.pad, np.int32)

@@ -61,6 +61,7 @@ def load(
         overlap=overlap,
         batch_tokens=batch_tokens,
         min_score=min_score,
+        threads=threads,
     )
     if not batch_tokens:
         share = DEFAULT_BATCH_BYTES // manifest.token_bytes if threads == 1 else THREAD_TOKENS
