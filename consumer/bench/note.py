@@ -11,7 +11,9 @@ from consumer.bench.figures import Figure, Table
 from consumer.bench.inputs import FULL_CHARS, LONG_CHARS, SENTENCE_CHARS, Inputs, prepared
 from consumer.bench.machine import Machine, describe
 from consumer.bench.original import OVERLAP, TECHNIQUES, WINDOW
+from consumer.bench.ours import TOPICS
 from consumer.bench.spawn import Job, Result, Show, run_all
+from consumer.demo.broker import EmbeddedBroker
 from nlp.evaluate import evaluate
 from nlp.gold import Gold
 from nlp.labels import Scheme
@@ -87,15 +89,15 @@ def measure(
     model: Path | None, *, gold: Path | None, sentences: int, repeats: int, threads: int, seconds: float, show: Show
 ) -> Note:
     """Measure every row `repeats` times; without a model, on a synthetic one of base size."""
-    with prepared(model, "int8", gold, sentences) as inputs:
-        jobs = jobs_of(inputs, seconds)
+    with prepared(model, "int8", gold, sentences) as inputs, EmbeddedBroker(dict.fromkeys(TOPICS, 1)) as broker:
+        jobs = jobs_of(inputs, seconds, broker.bootstrap_servers)
         results = run_all(jobs, repeats, threads, show)
         types = Scheme.of(inputs.manifest.labels).types
         rows = [summary(job, its, inputs.gold, types) for job, its in zip(jobs, results, strict=True)]
         return Note(inputs.description, describe(threads), repeats, len(inputs.gold), tuple(rows))
 
 
-def jobs_of(inputs: Inputs, seconds: float) -> list[Job]:
+def jobs_of(inputs: Inputs, seconds: float, bootstrap_servers: str) -> list[Job]:
     """Return the rows: each of the note's adds a technique to the one before."""
     common = {"model": str(inputs.model), "texts": str(inputs.texts), "seconds": seconds}
     served = {**common, "served": str(inputs.served), "engine": "ct2-int8"}
@@ -103,7 +105,7 @@ def jobs_of(inputs: Inputs, seconds: float) -> list[Job]:
     return [
         *(Job(name, "modelscope", {**common, "techniques": TECHNIQUES[:number]}) for number, name in enumerate(names)),
         Job(_LIBRARY, "library", served),
-        Job(_WORKER, "worker", served),
+        Job(_WORKER, "worker", {**served, "bootstrap_servers": bootstrap_servers}),
     ]
 
 

@@ -1,4 +1,4 @@
-"""This project as a library, and as the process of a worker with its Kafka clients and no broker."""
+"""This project as a library, and as the process of a worker with its Kafka clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 from consumer.bench.subject import Found, Subject
 from consumer.bench.subject import measure as measure_subject
 
-_NO_BROKER = "127.0.0.1:9"
+TOPICS = ("in", "out", "dead")
+"""What the worker reads and writes, of a broker that somebody else has to start."""
+
 _BATCH = 64  # records, as the worker takes them by default
 
 
@@ -42,9 +44,10 @@ def _worker(options: Mapping[str, Any]) -> Subject:
     from consumer.settings import Settings
 
     settings = Settings(
-        bootstrap_servers=_NO_BROKER,
-        input_topic="in",
-        output_topic="out",
+        bootstrap_servers=options["bootstrap_servers"],
+        input_topic=TOPICS[0],
+        output_topic=TOPICS[1],
+        dead_letter_topic=TOPICS[2],
         model=Path(options["served"]),
         threads=options["threads"],
         http_port=0,
@@ -58,7 +61,7 @@ def _worker(options: Mapping[str, Any]) -> Subject:
 
     def annotate(texts: Sequence[str]) -> list[Outcome]:
         values = [json.dumps({"text": text}).encode() for text in texts]
-        records = [Record("in", 0, next(offsets), None, None, value, ()) for value in values]
+        records = [Record(TOPICS[0], 0, next(offsets), None, None, value, ()) for value in values]
         decoded = [processor.decode(record) for record in records]
         messages = [message for message in decoded if not isinstance(message, Outcome)]
         return [outcome for outcome in processor.annotate(messages) if outcome is not None]

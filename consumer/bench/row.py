@@ -38,7 +38,7 @@ def main() -> None:
         result = {"error": told(error)}
     with os.fdopen(stdout, "w", encoding="utf-8") as file:
         json.dump(result, file)
-    os._exit(0)  # clients without a broker would take their time to say goodbye
+    os._exit(0)  # clients would take their time to say goodbye
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def test_what_a_row_cannot_do_is_said_in_place_of_a_figure():
 
 def test_the_rows_of_the_note_add_one_technique_after_another(tmp_path):
     with prepared(synthetic(tmp_path), "int8") as inputs:
-        jobs = note.jobs_of(inputs, 1.0)
+        jobs = note.jobs_of(inputs, 1.0, "localhost:9092")
     told = [job.options["techniques"] for job in jobs if job.kind == "modelscope"]
     assert [len(techniques) for techniques in told] == list(range(len(TECHNIQUES) + 1))
     assert [job.kind for job in jobs[-2:]] == ["library", "worker"]
