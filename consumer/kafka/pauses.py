@@ -16,6 +16,7 @@ class Pauses:
         self._consumer = consumer
         self.owned: set[Partition] = set()
         self._paused: set[Partition] = set()
+        self._asleep: set[Partition] = set()  # that were lost while they rested, and come back resting
         self._all = False  # asked for by the loop
         self._held = False  # what was polled early fills a batch
 
@@ -52,8 +53,9 @@ class Pauses:
         self.owned.update(partitions)
         if self._all or self._held:
             self._rest(partitions)
-        else:
-            self._wake(partitions)  # one that was paused when it was lost comes back paused
+        elif asleep := self._asleep.intersection(partitions):  # no other: to resume is to fetch anew
+            self._wake(asleep)
+        self._asleep.difference_update(partitions)
 
     def again(self, partition: Partition) -> None:
         """Take note of a partition that was assigned anew, which rests if it did."""
@@ -62,6 +64,7 @@ class Pauses:
 
     def lost(self, partitions: Collection[Partition]) -> None:
         """Forget partitions that are gone."""
+        self._asleep.update(p for p in partitions if self._all or self._held or p in self._paused)
         self.owned.difference_update(partitions)
         self._paused.difference_update(partitions)
 

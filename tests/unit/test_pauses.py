@@ -11,7 +11,7 @@ class Client:
     """Rests and wakes as librdkafka does: a partition that was lost while it rested comes back resting."""
 
     def __init__(self):
-        self.resting, self.pauses = set(), []
+        self.resting, self.pauses, self.resumes = set(), [], []
 
     def pause(self, partitions):
         places = {(p.topic, p.partition) for p in partitions}
@@ -19,7 +19,9 @@ class Client:
         self.pauses.append(places)
 
     def resume(self, partitions):
-        self.resting -= {(p.topic, p.partition) for p in partitions}
+        places = {(p.topic, p.partition) for p in partitions}
+        self.resting -= places
+        self.resumes.append(places)
 
 
 @pytest.fixture
@@ -71,6 +73,20 @@ def test_a_partition_that_was_lost_while_it_rested_comes_back_awake(client, paus
     pauses.lost([A])
     pauses.assigned([A])
     assert client.resting == set()
+
+
+def test_a_partition_that_was_lost_while_everything_rested_comes_back_awake(client, pauses):
+    pauses.pause(None)
+    pauses.lost([A])
+    pauses.resume(None)
+    pauses.assigned([A])
+    assert client.resting == set()
+
+
+def test_what_does_not_rest_is_left_alone_when_it_is_assigned(client, pauses):
+    pauses.lost([A])
+    pauses.assigned([A, C])
+    assert client.resumes == []
 
 
 def test_a_partition_assigned_anew_rests_if_it_did(client, pauses):
