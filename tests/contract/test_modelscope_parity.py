@@ -14,7 +14,7 @@ from parity_texts import LONGEST, SHARED
 from recorder import Recorder
 
 import nlp
-from nlp import model, synth
+from nlp import synth
 from nlp.checkpoint import read_checkpoint
 from nlp.convert import convert
 from nlp.decoder import Piece
@@ -160,20 +160,11 @@ def test_int8_and_the_strict_reading_find_the_same_as_modelscope_but_for_a_few(b
     assert report.micro.f1 > 0.95  # what int8 and the stricter reading of tags change
 
 
-def test_the_packaged_model_is_what_the_command_makes_of_its_checkpoint(tmp_path):
-    source = SHARED / "models" / "bge4-mix"
-    if not source.is_dir():
-        pytest.skip(f"no checkpoint at {source}")
-    made = convert(source, tmp_path / "made")
-    packaged = model.read_manifest(model.DEFAULT)
-    assert (made.files, made.revision, made.name) == (packaged.files, packaged.revision, packaged.name)
-
-
 def test_the_packaged_model_is_as_good_as_it_was(sentences):
     gold = [Gold(s["text"], frozenset((a, b, c) for a, b, c in s["ents"])) for s in sentences]
     predicted: list[list[Span]] = nlp.load(threads=2).annotate([g.text for g in gold])
     report = evaluate(gold, predicted, ("PER", "LOC", "ORG"), gold_names={}, predicted_names={})
-    assert report.micro.f1 > 0.895
+    assert report.micro.f1 > 0.905
 
 
 class Bomb:
