@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from consumer.errors import ChaosFailed
@@ -81,14 +81,16 @@ class Hand:
                 sums[name] = sums.get(name, 0.0) + float(line.rpartition(" ")[2])
         return sums
 
-    def ready(self) -> bool:
-        """Whether it says that records can flow."""
+    def unready(self) -> str:
+        """Return why it says that no records can flow; nothing if they can."""
         listening = self.events("http_listening")
         try:
-            with urlopen(f"http://127.0.0.1:{listening[-1]['port']}/readyz", timeout=5) as answer:
-                return int(answer.status) == HTTPStatus.OK
-        except (IndexError, OSError, HTTPException):  # a refusal is an OSError, too
-            return False
+            with urlopen(f"http://127.0.0.1:{listening[-1]['port']}/readyz", timeout=5):
+                return ""
+        except HTTPError as refusal:
+            return refusal.read().decode().strip()
+        except (IndexError, OSError, HTTPException):
+            return "it does not answer"
 
     def in_flight(self) -> int:
         """Return the records that it has taken, and that are not durable yet."""
@@ -136,6 +138,13 @@ class Crew:
     def living(self) -> list[Hand]:
         """Return those that run."""
         return [hand for hand in self.hands if hand.alive]
+
+    def wait_ready(self) -> None:
+        """Wait until all say that records can flow; raise `ChaosFailed` with what keeps them."""
+        try:
+            wait_for(lambda: not any(hand.unready() for hand in self.living()), "readiness", self.check)
+        except ChaosFailed as late:
+            raise ChaosFailed(f"{late}: {[hand.unready() for hand in self.living()]}") from late
 
     def stop(self) -> list[int]:
         """Ask all to stop, and return their exit statuses."""

@@ -43,7 +43,7 @@ def away(stage: Stage, name: str, storms: Sequence[Storm]) -> Result:
             wait_for(partial(_have_moved, field, behind), "every partition to move", workers.check)
             recoveries.append(time.monotonic() - ended)
             field.wait_until_done(workers.check)
-            wait_for(lambda: all(hand.ready() for hand in workers.living()), "readiness", workers.check)
+            workers.wait_ready()
         grown = first.metrics().get("raner_resident_memory_peak_bytes", 0.0) - before
         rebalances = workers.rebalances()
         workers.stop_all()

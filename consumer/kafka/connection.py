@@ -66,10 +66,11 @@ class Connection:
     def on_statistics(self, text: str) -> None:
         """Take librdkafka's statistics: which brokers are up and which owe an answer, how far partitions are behind."""
         statistics = json.loads(text)
-        up = sum(b["state"] == "UP" for b in statistics["brokers"].values() if b["nodeid"] >= 0)
-        self._metrics.brokers.labels(self._client).set(up)
+        up = [broker for broker in statistics["brokers"].values() if broker["state"] == "UP"]
+        self._metrics.brokers.labels(self._client).set(sum(broker["nodeid"] >= 0 for broker in up))
         self._silence, seconds = silence(statistics, self._silent_seconds)
         self._idle = statistics["type"] == "producer" and statistics["msg_cnt"] == 0
+        # A member that nothing is assigned to may have its coordinator's connection alone, which has no node's number.
         if (up or self._idle) and not self._silence:
             self._error = self._told = None
         self._note(seconds)

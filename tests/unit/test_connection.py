@@ -85,6 +85,14 @@ def test_all_brokers_down_is_a_problem_until_one_answers(scene):
     assert (sample("outage_seconds_count"), sample("outage_seconds_sum")) == (2, 6)
 
 
+def test_a_coordinator_that_answers_ends_an_outage_where_nothing_is_fetched(scene):
+    connection, _, sample = scene
+    connection.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    coordinator = UP | {"name": "GroupCoordinator", "nodeid": -1}
+    connection.on_statistics(statistics(UP | {"state": "INIT"}, coordinator))
+    assert (connection.problem(), sample("connected"), sample("brokers_up")) == (None, 1, 0)
+
+
 @pytest.mark.parametrize(("waiting", "problem"), [(0, None), (1, "consumer: 1/1 brokers are down")])
 def test_a_producer_needs_a_broker_only_while_it_has_something_to_send(scene, waiting, problem):
     connection, _, _ = scene
