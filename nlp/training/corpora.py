@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,7 @@ def read_corpora(recipe: Recipe) -> list[Corpus]:
 
 def _split(corpus: CorpusRecipe) -> tuple[list[Gold], list[Gold]]:
     train = [gold for path in corpus.train for gold in read_gold(path)]
+    train += [Gold(text, frozenset()) for path in corpus.raw for text in read_lines(path)]
     dev = [gold for path in corpus.dev for gold in read_gold(path)]
     if corpus.hold_out:
         if corpus.hold_out >= len(train):
@@ -57,6 +59,14 @@ def _split(corpus: CorpusRecipe) -> tuple[list[Gold], list[Gold]]:
         dev += train[first : first + corpus.hold_out]
         del train[first : first + corpus.hold_out]
     return train, dev
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a file that are not blank; raise `TrainingError` where it cannot be read."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} cannot be read as UTF-8 text: {error}") from error
 
 
 def _corpus(

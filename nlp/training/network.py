@@ -23,6 +23,17 @@ class Weights:
 
     corpus: float
     heads: float
+    teacher: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """A `Batch` on the device that trains."""
+
+    ids: Tensor
+    tags: Tensor
+    lengths: Tensor
+    conventions: Tensor
 
 
 class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
@@ -74,18 +85,29 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
         """Return the score of every tag for every character, (rows, width - 2, tags)."""
         return self.linear(self(ids, lengths)[0])
 
-    def loss(self, ids: Tensor, tags: Tensor, lengths: Tensor, conventions: Tensor, weights: Weights) -> Tensor:
-        """Return the loss per character: the CRF's negative log-likelihood, and what the helpers add."""
-        hidden, first = self(ids, lengths)
+    def loss(self, batch: Tensors, taught: Tensor | None, weights: Weights) -> Tensor:
+        """Return the loss per character: the CRF's negative log-likelihood, and what teachers and helpers add.
+
+        `taught` are the teachers' scores, (rows, width - 2, tags). Rows that nobody labelled learn from them alone.
+        """
+        hidden, first = self(batch.ids, batch.lengths)
         hidden = self.dropout(hidden)
-        total = self.crf(self.linear(hidden), tags, lengths).sum()
-        if weights.corpus:
-            total = total + weights.corpus * functional.cross_entropy(
-                self.convention(first), conventions, reduction="sum"
-            )
-        if weights.heads:
-            total = total + weights.heads * self._by_convention(hidden, tags, lengths, conventions)
-        return total / lengths.sum()
+        emissions = self.linear(hidden)
+        total = emissions.new_zeros(())
+        if taught is not None:
+            inside = torch.arange(emissions.shape[1], device=emissions.device) < batch.lengths[:, None]  # (rows, width)
+            total = total + weights.teacher * ((emissions - taught) ** 2).mean(2)[inside].sum()
+        labelled = batch.conventions >= 0
+        if labelled.any():
+            tags, lengths, conventions = (x[labelled] for x in (batch.tags, batch.lengths, batch.conventions))
+            hidden, first, emissions = hidden[labelled], first[labelled], emissions[labelled]
+            total = total + self.crf(emissions, tags, lengths).sum()
+            if weights.corpus:
+                told = self.convention(first)
+                total = total + weights.corpus * functional.cross_entropy(told, conventions, reduction="sum")
+            if weights.heads:
+                total = total + weights.heads * self._by_convention(hidden, tags, lengths, conventions)
+        return total / batch.lengths.sum()
 
     def kept(self) -> dict[str, Tensor]:
         """Return the tensors of a checkpoint by name."""

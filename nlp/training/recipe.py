@@ -23,7 +23,8 @@ class CorpusRecipe:
     """One corpus: gold files, what their types become, and how often its texts are drawn in an epoch."""
 
     name: str
-    train: tuple[Path, ...]
+    train: tuple[Path, ...] = ()
+    raw: tuple[Path, ...] = ()  # in place of `train`: texts, one a line, that nobody labelled but the teachers do
     dev: tuple[Path, ...] = ()  # measured, never trained on
     labels: Mapping[str, str] = field(default_factory=dict)  # type -> label; with it, other types are no entities
     convention: str = ""  # what corpora annotated by the same rules have in common; by default the corpus's name
@@ -40,7 +41,8 @@ class Variants:
     width: float = 0.0  # ASCII in full width, or full width in ASCII
     quotes: float = 0.0  # other quotation marks
     unknown: float = 0.0  # characters that become [UNK]
-    replaced: float = 0.0  # entities that become another of their corpus and label
+    replaced: float = 0.0  # entities that become another of their corpus and label, or of the gazetteer
+    gazetteers: Mapping[str, Path] = field(default_factory=dict)  # label -> file of names, one a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ class Recipe:
     clip: float = 1.0  # norm of the gradient
     corpus_loss: float = 0.0  # weight of telling the convention from [CLS] in the middle of the encoder
     corpus_heads: float = 0.0  # weight of a linear layer per convention beside the one that is kept
+    layers: tuple[int, ...] = ()  # of the encoder that are kept, counted from 0; none named keeps all
+    intermediate: int = 0  # neurons of every feed-forward network that are kept, the strongest; 0 keeps all
+    teachers: tuple[Path, ...] = ()  # trained models, like `encoder`, whose mean scores are learnt as well
+    teacher_loss: float = 0.1  # weight of the squared distance from them, beside the likelihood of the labels
     impossible: float = -6.0  # where transitions that BIOES does not have begin
     relatives: bool = True  # add characters that the vocabulary lacks, as copies of their other script or width
     variants: Variants = field(default_factory=Variants)
@@ -103,8 +109,8 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def conventions(recipe: Recipe) -> list[str]:
-    """Return the conventions of the corpora, each once."""
-    return list(dict.fromkeys(corpus.convention or corpus.name for corpus in recipe.corpora))
+    """Return the conventions of the labelled corpora, each once."""
+    return list(dict.fromkeys(corpus.convention or corpus.name for corpus in recipe.corpora if not corpus.raw))
 
 
 def _table(value: Any, place: str) -> dict[str, Any]:
@@ -133,14 +139,20 @@ def _converted(kind: str, value: Any, place: str, base: Path) -> Any:
             raise TrainingError(f"{place} is {value!r:.40}; expected {kind}")
         return _SCALARS[kind][0](value)
     if kind == "Path":
-        return model.DEFAULT if value == PACKAGED else base / _list([value], str, place)[0]
+        return _path(_list([value], str, place)[0], base)
     if kind == "Mapping[str, str]":
         table = _table(value, place)
         return dict(zip(table, _list(list(table.values()), str, place), strict=True))
     if kind == "tuple[Path, ...]":
-        return tuple(base / item for item in _list([value] if isinstance(value, str) else value, str, place))
+        return tuple(_path(item, base) for item in _list([value] if isinstance(value, str) else value, str, place))
+    if kind == "Mapping[str, Path]":
+        return {name: _path(_list([item], str, place)[0], base) for name, item in _table(value, place).items()}
     lists = {"tuple[int, ...]": int, "tuple[str, ...]": str}
     return _list(value, lists[kind], place) if kind in lists else value  # a part that is filled already
+
+
+def _path(value: str, base: Path) -> Path:
+    return model.DEFAULT if value == PACKAGED else base / value
 
 
 def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
@@ -150,7 +162,7 @@ def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
 
 
 def _check(recipe: Recipe, path: Path) -> None:
-    shares = {f.name: getattr(recipe.variants, f.name) for f in fields(Variants)}
+    shares = {f.name: getattr(recipe.variants, f.name) for f in fields(Variants) if f.type == "float"}
     shares |= {name: getattr(recipe, name) for name in ("joined", "warm_up", "floor", "averaging", "dropout")}
     for name, share in shares.items():
         if not 0 <= share <= 1:
@@ -162,7 +174,17 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise TrainingError(f"{path}: precision is {recipe.precision!r}; expected {' or '.join(PRECISIONS)}")
     if not recipe.windows or min(recipe.windows) <= 1:
         raise TrainingError(f"{path}: windows are {recipe.windows}; expected numbers of characters")
+    if strange := sorted(set(recipe.variants.gazetteers) - set(recipe.labels)):
+        raise TrainingError(f"{path}: gazetteers has {', '.join(strange)}; labels has {', '.join(recipe.labels)}")
+    _check_corpora(recipe, path)
+
+
+def _check_corpora(recipe: Recipe, path: Path) -> None:
     for corpus in recipe.corpora:
+        if bool(corpus.train) is bool(corpus.raw):
+            raise TrainingError(f"{path}: [corpora.{corpus.name}] needs either train, labelled texts, or raw")
+        if corpus.raw and not recipe.teachers:
+            raise TrainingError(f"{path}: [corpora.{corpus.name}] is raw; expected teachers, who label it")
         if strange := sorted(set(corpus.labels.values()) - set(recipe.labels)):
             raise TrainingError(
                 f"{path}: [corpora.{corpus.name}] maps to {', '.join(strange)}; labels has {', '.join(recipe.labels)}"

@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 
 from nlp.batching import SPECIAL_TOKENS
 from nlp.tokenizer import Tokenizer
-from nlp.training.corpora import Corpus, Document
+from nlp.training.corpora import Corpus, Document, read_lines
 from nlp.training.recipe import Recipe, conventions
 from nlp.training.scripts import Scripts
 from nlp.training.variants import Names, names_of, varied
 
 Ids = NDArray[np.int64]
+UNLABELLED = -1
 _POOL = 50  # batches whose rows are sorted by length together: little padding, and still another mix every epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The ids (tokens,) with [CLS] and [SEP], the tags (tokens - 2,) of what lies between, and the convention."""
+    """The ids (tokens,) with [CLS] and [SEP], the tags (tokens - 2,) of what lies between, and the convention.
+
+    The tags of a row that nobody labelled mean nothing, and its convention is `UNLABELLED`.
+    """
 
     ids: Ids
     tags: Ids
@@ -53,8 +57,11 @@ class Rows:
         self._recipe, self._corpora, self._tokenizer, self._scripts = recipe, corpora, tokenizer, scripts
         self._tags = {tag: i for i, tag in enumerate(tags)}
         numbers = {name: i for i, name in enumerate(conventions(recipe))}
-        self._conventions = [numbers[corpus.convention or corpus.name] for corpus in recipe.corpora]
-        self._names: list[Names] = [names_of(corpus.train) for corpus in corpora]
+        self._conventions = [
+            UNLABELLED if corpus.raw else numbers[corpus.convention or corpus.name] for corpus in recipe.corpora
+        ]
+        gazetteers = {label: read_lines(path) for label, path in recipe.variants.gazetteers.items()}
+        self._names: list[Names] = [names_of(corpus.train, gazetteers) for corpus in corpora]
 
     def epoch(self, number: int) -> list[Batch]:
         """Return the batches of an epoch, counted from 0."""

@@ -21,6 +21,7 @@ from nlp.layout import read_json
 from nlp.synth import bioes, impossible
 from nlp.tensors import load_tensors, renamed, weights_file
 from nlp.tokenizer import Tokenizer
+from nlp.training.pruning import with_layers, with_neurons
 from nlp.training.recipe import Recipe
 from nlp.training.scripts import Scripts
 from nlp.training.served import served_tensors
@@ -55,10 +56,7 @@ def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
 
     Raises `TrainingError` or `CheckpointError` for what is neither an encoder, a checkpoint nor a serving directory.
     """
-    directory = recipe.encoder
-    if not directory.is_dir():
-        raise TrainingError(f"encoder {directory} is no directory; expected config.json, vocab.txt and weights")
-    found = _served(directory) if (directory / model.MANIFEST).is_file() else _checkpoint(directory)
+    found = _pruned(read_start(recipe.encoder), recipe)
     longest = found.architecture.positions - SPECIAL_TOKENS
     if max(recipe.windows) > longest:
         raise TrainingError(f"windows has {max(recipe.windows)}; the encoder reads {longest} characters at most")
@@ -70,6 +68,28 @@ def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
         tensors |= _transitions(tags, recipe.impossible)
     shape = replace(found.architecture, vocabulary=len(vocabulary.tokens))
     return replace(found, architecture=shape, vocabulary=vocabulary.tokens, tags=tags, tensors=tensors)
+
+
+def read_start(directory: Path) -> Start:
+    """Read an encoder, a RaNER checkpoint or a serving directory as it is.
+
+    Raises `TrainingError` or `CheckpointError` for what is none of them.
+    """
+    if not directory.is_dir():
+        raise TrainingError(f"{directory} is no directory; expected config.json, vocab.txt and weights")
+    return _served(directory) if (directory / model.MANIFEST).is_file() else _checkpoint(directory)
+
+
+def _pruned(start: Start, recipe: Recipe) -> Start:
+    """Cut the encoder down to the layers and neurons that a recipe keeps."""
+    shape, tensors = start.architecture, start.tensors
+    if recipe.layers:
+        tensors = with_layers(tensors, recipe.layers, shape.layers)
+        shape = replace(shape, layers=len(recipe.layers))
+    if recipe.intermediate:
+        tensors = with_neurons(tensors, shape.layers, recipe.intermediate)
+        shape = replace(shape, intermediate=recipe.intermediate)
+    return replace(start, architecture=shape, tensors=tensors)
 
 
 def _served(directory: Path) -> Start:

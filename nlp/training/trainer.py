@@ -17,12 +17,13 @@ from nlp.training import state
 from nlp.training.corpora import Corpus, read_corpora
 from nlp.training.descent import Average, factor, optimizer, set_rates
 from nlp.training.journal import Journal
-from nlp.training.network import Network, Weights
+from nlp.training.network import Network, Tensors, Weights
 from nlp.training.recipe import Recipe, conventions
 from nlp.training.rows import Batch, Rows
 from nlp.training.score import score
 from nlp.training.scripts import Scripts
 from nlp.training.start import Start, begin
+from nlp.training.teacher import Teachers
 from nlp.training.write import write_checkpoint
 
 BEST, LAST = "best", "last"
@@ -82,7 +83,8 @@ class _Run:
         self._run = _fingerprint(recipe)
         self._place = state.restore(recipe.output, self._parts, self._run)
         self._journal = Journal(recipe.output, self._place.step or -1)  # nothing saved: all is done again
-        self._weights = Weights(recipe.corpus_loss, recipe.corpus_heads)
+        self._weights = Weights(recipe.corpus_loss, recipe.corpus_heads, recipe.teacher_loss)
+        self._teachers = Teachers(recipe.teachers, start, recipe.device, recipe.precision)
         self._saved = time.monotonic()
         self._f1: dict[str, float] = {}
         if not self._place.step:
@@ -118,9 +120,10 @@ class _Run:
         """Move the weights once; return the loss a character."""
         recipe, device = self._recipe, self._recipe.device
         arrays = (batch.ids, batch.tags, batch.lengths, batch.conventions)
-        ids, tags, lengths, rules = (torch.from_numpy(array).to(device) for array in arrays)
+        tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
+        taught = self._teachers.emissions(tensors.ids, tensors.lengths) if recipe.teachers else None
         set_rates(self._optimizer, factor(progress, recipe.warm_up, recipe.floor))
-        loss = self._network.loss(ids, tags, lengths, rules, self._weights)
+        loss = self._network.loss(tensors, taught, self._weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), recipe.clip)
         self._optimizer.step()

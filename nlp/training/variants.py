@@ -21,12 +21,17 @@ _QUOTES = tuple(
 )
 
 
-def names_of(documents: Iterable[Document]) -> dict[tuple[str, bool], tuple[str, ...]]:
-    """Collect the names of a corpus, each once, so that a rare one replaces as often as a frequent one."""
+def names_of(
+    documents: Iterable[Document], gazetteers: Mapping[str, Iterable[str]]
+) -> dict[tuple[str, bool], tuple[str, ...]]:
+    """Collect the names of a corpus and of gazetteers, by label, each once: a rare one replaces as often as another."""
     found: dict[tuple[str, bool], dict[str, None]] = {}
     for document in documents:
         for start, end, label in document.spans:
             found.setdefault((label, end - start > 1), {})[document.text[start:end]] = None
+    for label, listed in gazetteers.items():
+        for name in listed:
+            found.setdefault((label, len(name) > 1), {})[name] = None
     return {key: tuple(names) for key, names in found.items()}
 
 

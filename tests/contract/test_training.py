@@ -222,6 +222,42 @@ def test_what_was_trained_converts_and_annotates_and_modelscope_reads_it_too(unb
     assert [(entity["start"], entity["end"], entity["type"]) for entity in theirs] == found
 
 
+def test_a_smaller_network_learns_from_a_teacher_what_nobody_labelled(recipe, unbroken):
+    lines = (recipe / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    (recipe / "raw.txt").write_text("\n".join(json.loads(line)["text"] for line in lines), encoding="utf-8")
+    (recipe / "student.toml").write_text(
+        'encoder = "bert"\noutput = "student"\nlayers = [1]\nintermediate = 32\nepochs = 8\n'
+        'batch_tokens = 256\nteachers = ["unbroken/last", "unbroken/best"]\nteacher_loss = 1.0\n'
+        'rate = 3e-3\nthreads = 1\nlabels = ["PER", "LOC"]\n[corpora.raw]\nraw = "raw.txt"\ndev = "dev.jsonl"\n'
+    )
+    command = [sys.executable, "-m", "consumer", "train", str(recipe / "student.toml")]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    measured = [json.loads(line) for line in (recipe / "student/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert measured[-1]["f1"]["raw"] > 0.9
+    shape = json.loads((recipe / "student/last/config.json").read_text())
+    assert (shape["num_hidden_layers"], shape["intermediate_size"]) == (1, 32)
+
+
+def test_a_teacher_may_have_its_characters_in_another_order_and_lack_some(tmp_path):
+    import torch
+
+    from nlp.training.start import read_start
+    from nlp.training.teacher import Teachers
+
+    tensors = random_tensors(1)
+    start = read_start(write_checkpoint(tmp_path / "plain", tensors))
+    words = "encoder.embeddings.word_embeddings.weight"
+    order = [*range(4), *range(len(start.vocabulary) - 2, 3, -1)]  # all but the last one, the other way round
+    turned = write_checkpoint(tmp_path / "turned", tensors | {words: tensors[words][order]}, vocab_size=len(order))
+    (turned / "vocab.txt").write_text("\n".join(start.vocabulary[i] for i in order) + "\n", encoding="utf-8")
+    last, unknown = len(start.vocabulary) - 1, start.tokenizer.unknown
+    ids = torch.tensor([[2, 4, 9, 6, last, 3]])
+    found = Teachers([turned], start, "cpu", "float32").emissions(ids, torch.tensor([4]))
+    ids[ids == last] = unknown
+    both = Teachers([tmp_path / "plain", turned], start, "cpu", "float32").emissions(ids, torch.tensor([4]))
+    torch.testing.assert_close(found, both)
+
+
 def test_a_state_of_another_recipe_is_refused(recipe, unbroken):
     changed = recipe / "unbroken.toml"
     kept = changed.read_text()

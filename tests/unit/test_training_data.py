@@ -12,8 +12,9 @@ from nlp.labels import Scheme
 from nlp.synth import bioes
 from nlp.tokenizer import Tokenizer
 from nlp.training.corpora import Document, read_corpora
+from nlp.training.pruning import with_layers, with_neurons
 from nlp.training.recipe import CorpusRecipe, Recipe, Variants, read_recipe
-from nlp.training.rows import Rows, joined, pieces, tags_of
+from nlp.training.rows import UNLABELLED, Rows, joined, pieces, tags_of
 from nlp.training.variants import names_of, varied
 from nlp.training.vocabulary import cut
 
@@ -76,7 +77,10 @@ def test_a_recipe_names_the_packaged_model_as_default(tmp_path):
         ('precision = "half"', "precision is 'half'; expected float32 or bfloat16"),
         ("variants = 1", "variants is 1; expected a table"),
         ("[variants]\nwdith = 0.1", "[variants] has unknown names wdith"),
-        ("[corpora.b]\nrepeat = 2", "[corpora.b] lacks train"),
+        ("[corpora.b]\nrepeat = 2", "[corpora.b] needs either train"),
+        ('[corpora.b]\ntrain = "b"\nraw = "b"', "[corpora.b] needs either train"),
+        ('[corpora.b]\nraw = "b"', "[corpora.b] is raw; expected teachers"),
+        ('[variants]\ngazetteers = { PRE = "b" }', "gazetteers has PRE; labels has PER, LOC, ORG"),
         ('[corpora.b]\ntrain = "b"\nlabels = { NAME = "PRE" }', "[corpora.b] maps to PRE; labels has PER, LOC, ORG"),
         ("corpora = 1", "cannot be read as a recipe in TOML"),
     ],
@@ -193,7 +197,7 @@ def test_corpora_of_one_convention_are_not_told_apart(tmp_path):
 
 def test_replaced_entities_stand_where_the_spans_say_and_have_the_same_label():
     documents = [Document(text, tuple(spans)) for text, spans in SENTENCES]
-    names = names_of(documents)
+    names = names_of(documents, {})
     seen = set()
     for seed in range(30):
         changed = varied(documents[0], Variants(replaced=1.0), names, None, draw(seed))
@@ -215,7 +219,56 @@ def test_other_widths_and_quotes_leave_the_length_and_the_spans(share):
 
 def test_nothing_is_varied_without_a_share():
     document = Document("“王小明”说:'a1'", ((1, 4, "PER"),))
-    assert varied(document, Variants(), names_of([document]), None, draw()) == document
+    assert varied(document, Variants(), names_of([document], {}), None, draw()) == document
+
+
+def test_names_of_a_gazetteer_replace_those_of_their_label(tmp_path):
+    documents = [Document(text, tuple(spans)) for text, spans in SENTENCES[:1]]
+    names = names_of(documents, {"PER": ["李", "红上海"]})
+    made = {varied(documents[0], Variants(replaced=1.0), names, None, draw(seed)).text for seed in range(30)}
+    assert made == {"王小明在北京读书。", "红上海在北京读书。"}  # for a name of several characters one of several
+
+
+def test_texts_that_nobody_labelled_are_drawn_as_such(tmp_path):
+    (tmp_path / "raw.txt").write_text("李红去上海\n\n 王去北京\n", encoding="utf-8")
+    raw = CorpusRecipe("raw", raw=(tmp_path / "raw.txt",))
+    train = CorpusRecipe("some", (gold_file(tmp_path / "train.jsonl", SENTENCES[:1]),))
+    recipe = recipe_of(tmp_path, raw, train, teachers=(tmp_path,))
+    tokenizer = Tokenizer(VOCABULARY, lower_case=True, strip_accents=True)
+    [batch] = Rows(recipe, read_corpora(recipe), tokenizer, TAGS, None).epoch(0)
+    assert sorted(zip(batch.conventions.tolist(), batch.lengths.tolist(), strict=True)) == [
+        (UNLABELLED, 4),
+        (UNLABELLED, 5),
+        (0, 9),
+    ]
+
+
+def test_the_layers_that_are_kept_are_numbered_anew():
+    tensors = {f"encoder.encoder.layer.{i}.x": np.full(1, i) for i in range(11)} | {"linear.weight": np.zeros(1)}
+    kept = with_layers(tensors, (1, 10), of=11)
+    assert {name: values.tolist() for name, values in kept.items()} == {
+        "encoder.encoder.layer.0.x": [1],
+        "encoder.encoder.layer.1.x": [10],
+        "linear.weight": [0],
+    }
+    with pytest.raises(TrainingError, match="layers names 11; the encoder has 0 to 10"):
+        with_layers(tensors, (0, 11), of=11)
+
+
+def test_the_strongest_neurons_are_kept_with_all_that_is_theirs():
+    layer = "encoder.encoder.layer.0"
+    into, out = np.array([[3.0, 4], [0, 1], [0, 2]]), np.array([[1.0, 9, 0], [0, 0, 3]])  # strengths 5, 9 and 6
+    tensors = {
+        f"{layer}.intermediate.dense.weight": into,
+        f"{layer}.intermediate.dense.bias": np.array([0.0, 1, 2]),
+        f"{layer}.output.dense.weight": out,
+    }
+    kept = with_neurons(tensors, 1, 2)
+    assert kept[f"{layer}.intermediate.dense.weight"].tolist() == [[0, 1], [0, 2]]
+    assert kept[f"{layer}.intermediate.dense.bias"].tolist() == [1, 2]
+    assert kept[f"{layer}.output.dense.weight"].tolist() == [[9, 0], [0, 3]]
+    with pytest.raises(TrainingError, match="intermediate is 4; the encoder has 3 neurons a layer"):
+        with_neurons(tensors, 1, 4)
 
 
 def test_a_vocabulary_keeps_single_characters_and_copies_the_rows_of_relatives():
