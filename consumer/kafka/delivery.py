@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from consumer.kafka.clients import failed, patiently
 from consumer.kafka.connection import Connection
 from consumer.kafka.progress import Progress
-from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
+from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher, note
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Partition, Receipt, Refusal
 from consumer.settings import Settings
@@ -155,9 +155,3 @@ class AtLeastOnceDelivery:
             refused: KafkaError = error.args[0]
             return refused
         return next((result.error for result in results if result.error), None)
-
-
-def note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:
-    """Keep a delivery report that is no good."""
-    if error is not None:
-        errors[number] = error

@@ -83,3 +83,9 @@ class Publisher:
     def failed(self, error: KafkaError) -> KafkaFailed:
         """Return the exception for an error of publishing that ends the process."""
         return failed(error, f"publishing to {self._output} or {self._dead_letters}")
+
+
+def note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:
+    """Keep a delivery report that is no good."""
+    if error is not None:
+        errors[number] = error

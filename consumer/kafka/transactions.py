@@ -14,7 +14,7 @@ from consumer.errors import KafkaFailed, Reason
 from consumer.kafka import verdicts
 from consumer.kafka.answers import Answers
 from consumer.kafka.clients import T, failed
-from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher
+from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher, note
 from consumer.kafka.verdicts import GroupMovedOn, InDoubt
 from consumer.metrics import Metrics
 from consumer.records import Outcome
@@ -114,7 +114,7 @@ class Transactions:
         self._producer.begin_transaction()
         self._begun = time.monotonic()
         for number, outcome in enumerate(outcomes):
-            self._publisher.produce(self._producer, outcome, partial(_note, errors, number))
+            self._publisher.produce(self._producer, outcome, partial(note, errors, number))
             while self._apart and self._producer.flush(WAIT_SECONDS):
                 self._waiting()
             if errors:
@@ -227,8 +227,3 @@ class Transactions:
                 return verdict
             self._rest_or_raise(verdict)
         return None
-
-
-def _note(errors: dict[int, KafkaError], number: int, error: KafkaError | None, _: object) -> None:
-    if error is not None:
-        errors[number] = error
