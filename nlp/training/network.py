@@ -27,7 +27,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensors:
+class DeviceBatch:
     """A `Batch` on the device that trains."""
 
     ids: Tensor
@@ -85,7 +85,7 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
         """Return the score of every tag for every character, (rows, width - 2, tags)."""
         return self.linear(self(ids, lengths)[0])
 
-    def loss(self, batch: Tensors, taught: Tensor | None, weights: Weights) -> Tensor:
+    def loss(self, batch: DeviceBatch, taught: Tensor | None, weights: Weights) -> Tensor:
         """Return the loss per character: the CRF's negative log-likelihood, and what teachers and helpers add.
 
         `taught` are the teachers' scores, (rows, width - 2, tags). Rows that nobody labelled learn from them alone.

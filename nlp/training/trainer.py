@@ -17,7 +17,7 @@ from nlp.training import state
 from nlp.training.corpora import Corpus, read_corpora
 from nlp.training.descent import Average, factor, optimizer, set_rates
 from nlp.training.journal import Journal
-from nlp.training.network import Network, Tensors, Weights
+from nlp.training.network import DeviceBatch, Network, Weights
 from nlp.training.recipe import Recipe, conventions
 from nlp.training.rows import Batch, Rows
 from nlp.training.score import score
@@ -120,7 +120,7 @@ class _Run:
         """Move the weights once; return the loss a character."""
         recipe, device = self._recipe, self._recipe.device
         arrays = (batch.ids, batch.tags, batch.lengths, batch.conventions)
-        tensors = Tensors(*(torch.from_numpy(array).to(device) for array in arrays))
+        tensors = DeviceBatch(*(torch.from_numpy(array).to(device) for array in arrays))
         taught = self._teachers.emissions(tensors.ids, tensors.lengths) if recipe.teachers else None
         set_rates(self._optimizer, factor(progress, recipe.warm_up, recipe.floor))
         loss = self._network.loss(tensors, taught, self._weights)
