@@ -15,7 +15,7 @@ import nlp
 import schemas
 from consumer import http, logs, memory
 from consumer.codec import Format
-from consumer.errors import RanerError, SettingsError
+from consumer.errors import ClientStuck, RanerError, SettingsError
 from consumer.health import Health, Shutdown
 from consumer.kafka.both import Kafka
 from consumer.kafka.clients import make_consumer, make_producer, max_message_bytes
@@ -149,11 +149,21 @@ def _run(settings: Settings) -> None:
     core = load_core(settings, metrics)
     _announce(core, metrics)
     try:
-        with Kafka(settings, metrics, health, shutdown) as kafka:
-            worker = build_worker(settings, core, kafka, metrics, health, shutdown)
-            worker.run()
+        while _is_stuck(settings, core, metrics, health, shutdown):
+            metrics.renewed.inc()
     finally:
         server.stop()
+
+
+def _is_stuck(settings: Settings, core: Core, metrics: Metrics, health: Health, shutdown: Shutdown) -> bool:
+    """Work until a stop is requested; return True if Kafka's clients got stuck before, and have to be made anew."""
+    try:
+        with Kafka(settings, metrics, health, shutdown) as kafka:
+            build_worker(settings, core, kafka, metrics, health, shutdown).run()
+    except ClientStuck as error:
+        log.warning("clients_renewed", extra={"reason": str(error)})
+        return True
+    return False
 
 
 def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Processor:

@@ -55,6 +55,10 @@ class KafkaFailed(RanerError):
     """Kafka reported what this process cannot mend: a missing right, a missing topic, a fatal client error."""
 
 
+class ClientStuck(RanerError):
+    """A Kafka client does not find back to brokers that answer others; a new one does."""
+
+
 class DeadLetterRefused(RanerError):
     """The broker took neither a dead letter nor its shortened form; its record was not committed."""
 

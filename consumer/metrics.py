@@ -83,6 +83,7 @@ class Metrics:
         self.outages = self._add(
             Histogram, "outage_seconds", "How long they did not, until they did again", "client", buckets=_OUTAGES
         )
+        self.renewed = self._add(Counter, "clients_renewed_total", "Times that Kafka clients were stuck and made anew")
         self.resent = self._add(Counter, "records_resent_total", "Records sent again, one by one, after a refusal")
 
         # Memory

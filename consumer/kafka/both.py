@@ -69,6 +69,8 @@ class Kafka:
             patiently(self._consumer.close, leaving.check)
         except DrainExpired:  # the broker does not answer; it will notice that we are gone
             log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
+        if self._slot:
+            self._slot.free()
 
     def _wait(self) -> None:
         """Do what must go on while a broker keeps a delivery waiting: beat, keep the deadline and the membership."""

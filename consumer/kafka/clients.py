@@ -118,6 +118,15 @@ def is_member(settings: Settings, member: str) -> bool:
     return member in {each.member_id for each in group.members}
 
 
+def answers(settings: Settings) -> bool:
+    """Whether the brokers, and the group's coordinator, answer a new client."""
+    try:
+        is_member(settings, "")
+    except KafkaException:
+        return False
+    return True
+
+
 def max_message_bytes(settings: Settings) -> int:
     """Return the largest message that the producer takes."""
     return int(producer_properties(settings)["message.max.bytes"])

@@ -99,6 +99,10 @@ class Connection:
         problem = self._silence or self._error
         return None if problem is None else f"{self._client}: {problem}"
 
+    def outage_seconds(self) -> float:
+        """Return how long the outage has lasted that is not over, 0 without one."""
+        return 0.0 if self._since is None else self._clock() - self._since
+
     def _note(self, seconds: float) -> None:
         """Begin or end an outage, which showed itself `seconds` late."""
         problem, now = self.problem(), self._clock()

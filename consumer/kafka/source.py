@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from confluent_kafka import (
@@ -16,11 +17,12 @@ from confluent_kafka import (
 )
 
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import consumer_properties, failed, hopeless, is_member, max_poll_seconds
+from consumer.kafka.clients import answers, consumer_properties, failed, hopeless, is_member, max_poll_seconds
 from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import place_of, record_of
 from consumer.kafka.pauses import Pauses
 from consumer.kafka.positions import Positions
+from consumer.kafka.watchdog import Watchdog
 from consumer.metrics import Metrics
 from consumer.records import Partition, Record
 from consumer.settings import Settings
@@ -72,6 +74,7 @@ class KafkaSource:
         self._polled = time.monotonic()
         self._tend_seconds = min(_TEND_SECONDS, max_poll_seconds(settings) / 4)
         self._pauses = Pauses(consumer)
+        self._watchdog = Watchdog(connection.outage_seconds, partial(answers, settings), time.monotonic)
         self._adrift: dict[Partition, int | None] = {}  # whose beginning no broker told yet, and where they were
         self._lost: set[Partition] = set()
         self._notes: dict[Partition, str] = {}
@@ -83,6 +86,7 @@ class KafkaSource:
 
     def fetch(self, wait_seconds: float) -> Sequence[Record]:
         """See `Source`."""
+        self._watchdog.check()
         if self._deadline and not self._joined:
             self._check_protocol()
         self._find_beginnings()

@@ -188,6 +188,21 @@ def test_a_worker_killed_at_a_named_point_costs_no_record(field, settings, guara
     assert account.doubled == doubles.get(point, 0)
 
 
+@pytest.mark.parametrize("guarantee", BOTH)
+def test_clients_that_are_stuck_are_made_anew_and_cost_no_record(field, settings, tmp_path, guarantee):
+    field.send(600, seeded(SEED), broken=0.05)
+    with crew(tmp_path, settings) as workers:
+        worker = workers.start(stumble("-", "SIGKILL", "stuck"))
+        field.wait_until_done(workers.check)
+        assert len(worker.events("clients_renewed")) == 1
+        assert worker.metrics()["raner_clients_renewed_total"] == 1
+        workers.wait_ready()
+        assert workers.stop() == [0]
+    account = field.account()
+    assert (account.sent, account.lost, account.disordered, account.doubled_by_name) == (600, 0, 0, 0)
+    assert account.doubled == 0 or guarantee == "at-least-once"
+
+
 @pytest.mark.parametrize("guarantee", ["exactly-once"])
 def test_a_worker_frozen_in_an_open_transaction_shows_nothing_of_it(field, settings, tmp_path):
     settings = {**settings, "kafka_producer_transaction_timeout_ms": "10000"}

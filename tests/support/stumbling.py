@@ -16,10 +16,12 @@ from typing import Any
 from confluent_kafka import TopicPartition
 
 from consumer.cli import main
+from consumer.errors import ClientStuck
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.exactly_once import ExactlyOnceDelivery
 from consumer.kafka.source import KafkaSource
 from consumer.kafka.transactions import Transactions
+from consumer.kafka.watchdog import Watchdog
 
 POINTS = ("after_fetch", "after_produce", "before_commit", "after_commit")
 _COMMITS = ((AtLeastOnceDelivery, "_commit"), (Transactions, "_committed"))
@@ -101,11 +103,26 @@ def ignored_revocation() -> None:
     ExactlyOnceDelivery._ready = lambda self: list(self._pending)  # type: ignore[method-assign]
 
 
+def stuck() -> None:
+    """No mistake: Kafka's clients count as stuck once, with records in flight."""
+    check = Watchdog.check
+    calls: list[int] = []
+
+    def struck(self: Any) -> None:
+        check(self)
+        calls.append(1)
+        if len(calls) == 5:
+            raise ClientStuck("said so")
+
+    Watchdog.check = struck  # type: ignore[method-assign]
+
+
 MUTANTS = {
     "commit_before_produce": commit_before_produce,
     "commit_without_reports": commit_without_reports,
     "ignored_revocation": ignored_revocation,
     "offsets_outside": offsets_outside,
+    "stuck": stuck,
 }
 
 
