@@ -18,6 +18,7 @@ T = TypeVar("T")
 STATISTICS_MILLISECONDS = 2_000  # how soon a broker that does not answer is seen
 _WAIT_SECONDS = 0.2
 _ADMIN_SECONDS = 10.0
+_PROBE_SECONDS = 3.0  # the loop stands still meanwhile
 _TRANSACTION_MILLISECONDS = 15_000  # how long a transaction that a killed worker left open holds up its readers
 _MAX_POLL_MILLISECONDS = 300_000  # librdkafka's default
 _FETCH_WAIT_MILLISECONDS = 500  # librdkafka's default
@@ -105,10 +106,10 @@ def transaction_seconds(settings: Settings) -> float:
     return int(producer_properties(settings, "any")["transaction.timeout.ms"]) / 1000
 
 
-def is_member(settings: Settings, member: str) -> bool:
+def is_member(settings: Settings, member: str, seconds: float = _ADMIN_SECONDS) -> bool:
     """Ask the broker whether a member is in the group; raise `KafkaException` if it does not answer."""
     admin = administrator(settings)
-    (future,) = admin.describe_consumer_groups([settings.group_id], request_timeout=_ADMIN_SECONDS).values()
+    (future,) = admin.describe_consumer_groups([settings.group_id], request_timeout=seconds).values()
     try:
         group: Any = future.result()
     except KafkaException as error:
@@ -121,7 +122,7 @@ def is_member(settings: Settings, member: str) -> bool:
 def answers(settings: Settings) -> bool:
     """Whether the brokers, and the group's coordinator, answer a new client."""
     try:
-        is_member(settings, "")
+        is_member(settings, "", _PROBE_SECONDS)
     except KafkaException:
         return False
     return True
