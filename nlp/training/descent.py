@@ -1,7 +1,8 @@
-"""How weights move: rates by part, warm-up and cosine, and the average that is kept."""
+"""How weights move: rates by part, warm-up and cosine, and the averages that are kept."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -39,17 +40,29 @@ def factor(progress: float, warm_up: float, floor: float) -> float:
 
 
 class Average:
-    """The running average of a network's weights, held in a network of its own."""
+    """The running average of a network's weights, held in a network of its own, and its mean with where they began."""
 
-    def __init__(self, network: Network, decay: float) -> None:
-        self.network, self._decay = network, decay
+    def __init__(self, network: Network, decay: float, start_share: float) -> None:
+        self.network, self._decay, self._start_share = network, decay, start_share
         self.network.requires_grad_(False).eval()
+        self._start = copy.deepcopy(self.network) if start_share else self.network
 
     def update(self, network: Network, step: int) -> None:
         """Move towards the weights after a step, counted from 1: faster at first, when they still move far."""
         decay = min(self._decay, step / (step + 10))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
+
+    def with_start(self) -> Network:
+        """Return a network between the average and the weights at the start, as far back as `start_share` says.
+
+        In the middle the two may do better than either (Wortsman et al., 2022, Robust fine-tuning of zero-shot models).
+        """
+        if not self._start_share:
+            return self.network
+        between = copy.deepcopy(self.network)
+        torch._foreach_lerp_(list(between.parameters()), list(self._start.parameters()), self._start_share)
+        return between
 
 
 def _groups(network: Network, recipe: Recipe) -> Iterator[tuple[list[Any], float, float]]:

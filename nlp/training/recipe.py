@@ -65,6 +65,7 @@ class Recipe:
     weight_decay: float = 0.01
     dropout: float = 0.1
     averaging: float = 0.999  # of the weights, per step; 0 takes the last ones
+    start_share: float = 0.0  # of the weights that the run began with, in those that are measured and written
     clip: float = 1.0  # norm of the gradient
     corpus_loss: float = 0.0  # weight of telling the convention from [CLS] in the middle of the encoder
     corpus_heads: float = 0.0  # weight of a linear layer per convention beside the one that is kept
@@ -163,7 +164,8 @@ def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
 
 def _check(recipe: Recipe, path: Path) -> None:
     shares = {f.name: getattr(recipe.variants, f.name) for f in fields(Variants) if f.type == "float"}
-    shares |= {name: getattr(recipe, name) for name in ("joined", "warm_up", "floor", "averaging", "dropout")}
+    names = ("joined", "warm_up", "floor", "averaging", "start_share", "dropout")
+    shares |= {name: getattr(recipe, name) for name in names}
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise TrainingError(f"{path}: {name} is {share}; expected a share from 0 to 1")

@@ -28,7 +28,8 @@ from nlp.training.write import write_checkpoint
 
 BEST, LAST = "best", "last"
 _LOG_EVERY = 20  # steps
-_MAY_CHANGE = ("output", "epochs", "threads", "evaluate_every", "save_every_seconds")  # while a run goes on
+# While a run goes on, without it becoming another one:
+_MAY_CHANGE = ("output", "epochs", "threads", "evaluate_every", "save_every_seconds", "start_share")
 
 Show = Callable[["Progress"], None]
 
@@ -77,7 +78,7 @@ class _Run:
         )
         network.load(start.tensors)
         self._network = network.to(recipe.device).train()
-        self._average = Average(copy.deepcopy(self._network), recipe.averaging)
+        self._average = Average(copy.deepcopy(self._network), recipe.averaging, recipe.start_share)
         self._optimizer = optimizer(self._network, recipe)
         self._parts = {"network": network, "average": self._average.network, "optimizer": self._optimizer}
         self._run = _fingerprint(recipe)
@@ -140,7 +141,7 @@ class _Run:
 
     def _measure(self, epoch: float) -> dict[str, Report]:
         """Measure the averaged weights on the dev sets, and write them as a checkpoint."""
-        network, output = self._average.network, self._recipe.output
+        network, output = self._average.with_start(), self._recipe.output
         reports = score(network, self._start, self._corpora, self._recipe.device)
         self._f1 = {name: round(report.micro.f1, 5) for name, report in reports.items()}
         types = {

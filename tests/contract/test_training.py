@@ -1,6 +1,7 @@
 """Training itself, held against the core: likelihood, network, script, and a run that is killed. Needs `parity`."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from checkpoints import random_tensors, write_checkpoint
 from safetensors.numpy import save_file
+from safetensors.torch import load_file
 
 import nlp
 from nlp.batching import token_batch
@@ -220,6 +222,23 @@ def test_what_was_trained_converts_and_annotates_and_modelscope_reads_it_too(unb
     assert read_checkpoint(unbroken / "last").scheme.tags == TAGS
     theirs = pipeline("named-entity-recognition", model=str(unbroken / "last"), device="cpu")(text)["output"]
     assert [(entity["start"], entity["end"], entity["type"]) for entity in theirs] == found
+
+
+def test_a_run_that_has_ended_can_be_written_as_the_mean_with_its_start(recipe, unbroken):
+    import torch
+
+    shutil.copytree(unbroken, recipe / "between")
+    text = (recipe / "recipe.toml").read_text().replace("OUTPUT", "between")
+    (recipe / "between.toml").write_text(f"start_share = 0.25\n{text}")
+    command = [sys.executable, "-m", "consumer", "train", str(recipe / "between.toml")]
+    subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    name = "encoder.layer.0.attention.self.query.weight"
+    start = load_file(recipe / "bert" / "model.safetensors")[name]
+    end, between = (
+        torch.load(run / "last" / "pytorch_model.bin")[f"encoder.{name}"] for run in (unbroken, recipe / "between")
+    )
+    assert (end - start).abs().max() > 0.01
+    torch.testing.assert_close(between, 0.75 * end + 0.25 * start, atol=1e-3, rtol=0)
 
 
 def test_a_smaller_network_learns_from_a_teacher_what_nobody_labelled(recipe, unbroken):
