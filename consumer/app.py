@@ -149,21 +149,21 @@ def _run(settings: Settings) -> None:
     core = load_core(settings, metrics)
     _announce(core, metrics)
     try:
-        while _is_stuck(settings, core, metrics, health, shutdown):
+        while not _work(settings, core, metrics, health, shutdown):
             metrics.renewed.inc()
     finally:
         server.stop()
 
 
-def _is_stuck(settings: Settings, core: Core, metrics: Metrics, health: Health, shutdown: Shutdown) -> bool:
-    """Work until a stop is requested; return True if Kafka's clients got stuck before, and have to be made anew."""
+def _work(settings: Settings, core: Core, metrics: Metrics, health: Health, shutdown: Shutdown) -> bool:
+    """Work until a stop is requested; return False if Kafka's clients got stuck before, and have to be made anew."""
     try:
         with Kafka(settings, metrics, health, shutdown) as kafka:
             build_worker(settings, core, kafka, metrics, health, shutdown).run()
     except ClientStuck as error:
         log.warning("clients_renewed", extra={"reason": str(error)})
-        return True
-    return False
+        return False
+    return True
 
 
 def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Processor:

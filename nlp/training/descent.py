@@ -45,7 +45,7 @@ class Average:
     def __init__(self, network: Network, decay: float, start_share: float) -> None:
         self.network, self._decay, self._start_share = network, decay, start_share
         self.network.requires_grad_(False).eval()
-        self._start = copy.deepcopy(self.network) if start_share else self.network
+        self._start = copy.deepcopy(self.network)
 
     def update(self, network: Network, step: int) -> None:
         """Move towards the weights after a step, counted from 1: faster at first, when they still move far."""
@@ -58,8 +58,6 @@ class Average:
 
         In the middle the two may do better than either (Wortsman et al., 2022, Robust fine-tuning of zero-shot models).
         """
-        if not self._start_share:
-            return self.network
         between = copy.deepcopy(self.network)
         torch._foreach_lerp_(list(between.parameters()), list(self._start.parameters()), self._start_share)
         return between
