@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -37,6 +38,22 @@ def factor(progress: float, warm_up: float, floor: float) -> float:
         return progress / warm_up
     down = (progress - warm_up) / max(1 - warm_up, 1e-9)
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(down, 1.0)))
+
+
+@contextmanager
+def adversary(network: Network, size: float) -> Iterator[None]:
+    """Let the tokens' embeddings go, until the end of the block, a step of this norm to where the loss grows fastest.
+
+    The gradient of a first reading has to be there. Source: Miyato et al., 2017, Adversarial Training Methods for
+    Semi-Supervised Text Classification; here one step is shared by a batch, and taken in the table of embeddings.
+    """
+    embeddings = network.encoder.embeddings.word_embeddings.weight
+    before = embeddings.detach().clone()
+    with torch.no_grad():
+        embeddings.add_(embeddings.grad * (size / embeddings.grad.norm().clamp_min(1e-12)))
+    yield
+    with torch.no_grad():
+        embeddings.copy_(before)
 
 
 class Average:

@@ -67,6 +67,7 @@ class Recipe:
     averaging: float = 0.999  # of the weights, per step; 0 takes the last ones
     start_share: float = 0.0  # of the weights that the run began with, in those that are measured and written
     clip: float = 1.0  # norm of the gradient
+    adversary: float = 0.0  # norm of the step against the loss that embeddings take in a second reading of each batch
     corpus_loss: float = 0.0  # weight of telling the convention from [CLS] in the middle of the encoder
     corpus_heads: float = 0.0  # weight of a linear layer per convention beside the one that is kept
     layers: tuple[int, ...] = ()  # of the encoder that are kept, counted from 0; none named keeps all
@@ -169,6 +170,8 @@ def _check(recipe: Recipe, path: Path) -> None:
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise TrainingError(f"{path}: {name} is {share}; expected a share from 0 to 1")
+    if recipe.adversary < 0:
+        raise TrainingError(f"{path}: adversary is {recipe.adversary}; expected 0 or more")
     for name in ("epochs", "rate", "batch_tokens", "evaluate_every", "clip"):
         if getattr(recipe, name) <= 0:
             raise TrainingError(f"{path}: {name} is {getattr(recipe, name)}; expected more than 0")

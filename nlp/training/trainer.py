@@ -15,7 +15,7 @@ import torch
 from nlp.evaluate import Report
 from nlp.training import state
 from nlp.training.corpora import Corpus, read_corpora
-from nlp.training.descent import Average, factor, optimizer, set_rates
+from nlp.training.descent import Average, adversary, factor, optimizer, set_rates
 from nlp.training.journal import Journal
 from nlp.training.network import DeviceBatch, Network, Weights
 from nlp.training.recipe import Recipe, conventions
@@ -126,6 +126,9 @@ class _Run:
         set_rates(self._optimizer, factor(progress, recipe.warm_up, recipe.floor))
         loss = self._network.loss(tensors, taught, self._weights)
         loss.backward()
+        if recipe.adversary:
+            with adversary(self._network, recipe.adversary):
+                self._network.loss(tensors, taught, self._weights).backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), recipe.clip)
         self._optimizer.step()
         self._optimizer.zero_grad()

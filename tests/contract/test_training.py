@@ -106,6 +106,28 @@ def test_the_network_scores_as_the_engine_that_serves_it(tmp_path):
     assert torch.is_grad_enabled()
 
 
+def test_the_adversary_moves_embeddings_to_where_the_loss_grows_and_puts_them_back():
+    import torch
+
+    from nlp.training.descent import adversary
+    from nlp.training.network import DeviceBatch, Network, Weights
+
+    torch.manual_seed(0)
+    network = Network(TINY, len(TAGS), 1, dropout=0.0, precision="float32")
+    embeddings = network.encoder.embeddings.word_embeddings.weight
+    before = embeddings.detach().clone()
+    ids, tags = torch.randint(1, TINY.vocabulary, (4, 12)), torch.randint(len(TAGS), (4, 10))
+    batch = DeviceBatch(ids, tags, torch.full((4,), 10), torch.zeros(4, dtype=torch.long))
+    weights = Weights(corpus=0.0, heads=0.0, teacher=0.0)
+    loss = network.loss(batch, None, weights)
+    loss.backward()
+    with adversary(network, 0.5):
+        step = embeddings.detach() - before
+        assert float(step.norm()) == pytest.approx(0.5, rel=1e-3)
+        assert float(network.loss(batch, None, weights)) > float(loss) + 0.01
+    assert torch.equal(embeddings, before)
+
+
 def test_traditional_characters_are_chosen_by_words_and_keep_the_length():
     from nlp.training.scripts import Scripts
 
