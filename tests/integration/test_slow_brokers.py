@@ -103,10 +103,12 @@ def test_a_broker_slower_than_the_poll_interval_costs_no_membership(cluster, tmp
 
 @pytest.mark.parametrize("guarantee", BOTH)
 def test_a_member_that_joins_does_not_wait_for_a_slow_delivery(cluster, tmp_path, guarantee):
-    settings = settings_on(cluster, guarantee, kafka_heartbeat_interval_ms="500")
+    # The client would give the delivery up after 15 s, and a busy machine needs as much for the join.
+    patient = {"kafka_socket_timeout_ms": "45000", "kafka_transaction_timeout_ms": "60000"}
+    settings = settings_on(cluster, guarantee, kafka_heartbeat_interval_ms="500", **patient)
     servers, topic = cluster.bootstrap_servers, settings["input_topic"]
     produce(servers, topic, [m for n in range(PARTITIONS) for m in texts(10, 10 * n, partition=n)])
-    slowed(cluster, 25)
+    slowed(cluster, 30)
     with worker_process(tmp_path, **settings) as one:
         wait_for(lambda: one.metric("raner_stage_seconds_count", stage="encode") > 0, "the first batch", one)
         with worker_process(tmp_path, **settings) as other:
