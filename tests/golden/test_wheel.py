@@ -42,6 +42,7 @@ def test_the_wheel_holds_the_model_the_demo_and_every_module(wheel):
     modules = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert (NEEDED | modules) - names == set()
     assert {name.split("/")[0] for name in names if not name.startswith("raner_stream-")} == ROOMS
+    assert not any(name.startswith("nlp/training/texts/") for name in names), "they are for training only"
 
 
 def test_every_file_of_the_model_is_in_the_wheel_as_it_is_here(wheel):

@@ -2,12 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nlp import model
 from nlp.errors import TrainingError
+from nlp.gold import read_gold
 from nlp.labels import Scheme
 from nlp.synth import bioes
 from nlp.tokenizer import Tokenizer
@@ -278,3 +280,11 @@ def test_a_vocabulary_keeps_single_characters_and_copies_the_rows_of_relatives()
     assert {"##馬", "ok", "[unused1]"}.isdisjoint(row)
     assert (row["[UNK]"], row["馬"]) == (2, 6)
     assert (row["马"], row["“"], row["１"]) == (6, 5, 9)
+
+
+def test_the_texts_of_a_language_model_can_be_read_and_none_comes_twice():
+    files = sorted((Path(__file__).parents[2] / "nlp" / "training" / "texts").glob("*.jsonl"))
+    texts = [gold for file in files for gold in read_gold(file)]
+    assert len(texts) == len({gold.text for gold in texts}) > 24_000
+    assert {label for gold in texts for _, _, label in gold.entities} == {"PER", "LOC", "ORG"}
+    assert all(gold.text[start:end].strip() for gold in texts for start, end, _ in gold.entities)
