@@ -1,11 +1,13 @@
 """What the packaged model finds in a few sentences; `raner-stream annotate --format text` prints the same."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 import nlp
 from nlp import model
+from nlp.gold import read_gold
 
 SENTENCES = {
     "馬英九在臺北會見了賴清德。": "[馬英九 PER]在[臺北 LOC]會見了[賴清德 PER]。",
@@ -38,6 +40,17 @@ def test_a_sentence_is_read_as_before(annotator, text, expected):
 def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):
     clear, unclear = annotator.annotate(["李明昨天抵达上海。", "小红书很红。"])
     assert min(span.score for span in clear) > 0.95 > max((span.score for span in unclear), default=0)
+
+
+def test_most_sentences_of_today_are_read_without_a_mistake(annotator):
+    gold = read_gold(Path(__file__).parent / "today.jsonl")
+    found = annotator.annotate([document.text for document in gold])
+    right = [
+        {(span.start, span.end, span.label) for span in spans} == set(document.entities)
+        for document, spans in zip(gold, found, strict=True)
+    ]
+    assert len(right) == 50
+    assert sum(right) > 27  # 31 by the card
 
 
 def mistakes():
