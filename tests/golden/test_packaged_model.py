@@ -50,7 +50,7 @@ def test_most_sentences_of_today_are_read_without_a_mistake(annotator):
         for document, spans in zip(gold, found, strict=True)
     ]
     assert len(right) == 50
-    assert sum(right) > 27  # 31 by the card
+    assert sum(right) >= 28  # 31 by the card
 
 
 def mistakes():

@@ -1,0 +1,148 @@
+"""The parts of training, held against the core: likelihood, network, adversary, scripts, teachers. Needs `parity`."""
+
+from dataclasses import replace
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from checkpoints import random_tensors, write_checkpoint
+
+import nlp
+from nlp.batching import token_batch
+from nlp.crf import Crf as ServedCrf
+from nlp.crf import Place
+from nlp.labels import Scheme
+from nlp.synth import BASE, bioes
+from nlp.types import Window
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]  # the warnings are those of older libraries
+
+TAGS = bioes(("PER", "LOC"))
+TINY = replace(BASE, layers=2, heads=2, hidden=32, intermediate=64, vocabulary=2500, positions=128)
+
+
+def random_crf(seed):
+    import torch
+
+    from nlp.training.likelihood import Crf
+
+    torch.manual_seed(seed)
+    crf = Crf(len(TAGS))
+    for values in crf.parameters():
+        torch.nn.init.normal_(values)
+    return crf
+
+
+def scored(crf, emissions, tags):
+    """Score one sequence of tags the long way."""
+    start, end, moves = (
+        p.detach().double().numpy() for p in (crf.start_transitions, crf.end_transitions, crf.transitions)
+    )
+    within = sum(moves[a, b] for a, b in pairwise(tags))
+    return start[tags[0]] + end[tags[-1]] + within + sum(emissions[i, tag] for i, tag in enumerate(tags))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_likelihood_is_that_of_counting_every_sequence_whatever_the_padding(seed):
+    import torch
+
+    crf, draw = random_crf(seed), np.random.default_rng(seed)
+    lengths = np.array([1, 2, 3, 4])
+    emissions = draw.normal(0, 2, (4, 4, len(TAGS))).astype(np.float32)
+    tags = draw.integers(0, len(TAGS), (4, 4))
+    loss = crf(torch.from_numpy(emissions), torch.from_numpy(tags), torch.from_numpy(lengths)).detach().numpy()
+    for row, length in enumerate(lengths):
+        scores = [scored(crf, emissions[row], path) for path in product(range(len(TAGS)), repeat=int(length))]
+        expected = np.logaddexp.reduce(scores) - scored(crf, emissions[row], tags[row, :length])
+        assert loss[row] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_the_likelihood_gives_a_span_the_probability_that_the_core_gives_it():
+    import torch
+
+    crf, scheme = random_crf(1), Scheme.of(TAGS)
+    emissions = np.random.default_rng(1).normal(0, 2, (3, len(TAGS))).astype(np.float32)
+    arrays = (p.detach().numpy() for p in (crf.start_transitions, crf.end_transitions, crf.transitions))
+    served = ServedCrf.of(*arrays, scheme)
+    place = Place(served.padded(emissions, 1, 1), 2, 4, "PER")
+    paths = np.array(
+        [p for p in product(range(len(TAGS)), repeat=3) if (1, 3, "PER") in scheme.spans(np.array(p, np.int8))]
+    )
+    rows = torch.from_numpy(np.repeat(emissions[None], len(paths), 0))
+    loss = crf(rows, torch.from_numpy(paths), torch.full((len(paths),), 3))
+    assert served.span_scores([place])[0] == pytest.approx(float(torch.exp(-loss).sum()), rel=1e-4)
+
+
+def test_the_network_scores_as_the_engine_that_serves_it(tmp_path):
+    import torch
+
+    from nlp.checkpoint import read_checkpoint
+    from nlp.engines.pytorch import fp32
+    from nlp.training.network import Network
+    from nlp.training.score import NetworkEngine
+
+    checkpoint = read_checkpoint(write_checkpoint(tmp_path / "checkpoint", random_tensors(1)))
+    _, engine = fp32(tmp_path / "checkpoint", 1)
+    network = Network(checkpoint.architecture, len(checkpoint.scheme.tags), 2, dropout=0.1, precision="float32")
+    network.load(checkpoint.tensors)
+    annotator = nlp.load(tmp_path / "checkpoint", engine="torch-fp32", window=20, overlap=0)
+    windows = [Window(0, 0, 6, 0, 6), Window(1, 0, 9, 0, 9)]
+    batch = token_batch(["王小明在北京", "中国人在北京读书。"], windows, 16, annotator._tokenizer)
+    expected = engine.emissions(batch)
+    found = NetworkEngine(network.eval(), "cpu").emissions(batch)
+    for row, length in enumerate(batch.lengths):
+        np.testing.assert_allclose(found[row, 1 : length - 1], expected[row, 1 : length - 1], atol=1e-5)
+    assert torch.is_grad_enabled()
+
+
+def test_the_adversary_moves_embeddings_to_where_the_loss_grows_and_puts_them_back():
+    import torch
+
+    from nlp.training.descent import adversary
+    from nlp.training.network import DeviceBatch, Network, Weights
+
+    torch.manual_seed(0)
+    network = Network(TINY, len(TAGS), 1, dropout=0.0, precision="float32")
+    embeddings = network.encoder.embeddings.word_embeddings.weight
+    before = embeddings.detach().clone()
+    ids, tags = torch.randint(1, TINY.vocabulary, (4, 12)), torch.randint(len(TAGS), (4, 10))
+    batch = DeviceBatch(ids, tags, torch.full((4,), 10), torch.zeros(4, dtype=torch.long))
+    weights = Weights(corpus=0.0, heads=0.0, teacher=0.0)
+    loss = network.loss(batch, None, weights)
+    loss.backward()
+    with adversary(network, 0.5):
+        step = embeddings.detach() - before
+        assert float(step.norm()) == pytest.approx(0.5, rel=1e-3)
+        assert float(network.loss(batch, None, weights)) > float(loss) + 0.01
+    assert torch.equal(embeddings, before)
+
+
+def test_traditional_characters_are_chosen_by_words_and_keep_the_length():
+    from nlp.training.scripts import Scripts
+
+    scripts = Scripts()
+    made = {scripts.traditional("皇后的头发，发展里程", form) for form in range(scripts.forms)}
+    assert "皇后的頭髮，發展里程" in made
+    assert {len(text) for text in made} == {10}
+    assert next(iter(scripts.relatives("马"))) == "馬"
+    assert "马" in scripts.relatives("馬")
+
+
+def test_a_teacher_may_have_its_characters_in_another_order_and_lack_some(tmp_path):
+    import torch
+
+    from nlp.training.start import read_start
+    from nlp.training.teacher import Teachers
+
+    tensors = random_tensors(1)
+    start = read_start(write_checkpoint(tmp_path / "plain", tensors))
+    words = "encoder.embeddings.word_embeddings.weight"
+    order = [*range(4), *range(len(start.vocabulary) - 2, 3, -1)]  # all but the last one, the other way round
+    turned = write_checkpoint(tmp_path / "turned", tensors | {words: tensors[words][order]}, vocab_size=len(order))
+    (turned / "vocab.txt").write_text("\n".join(start.vocabulary[i] for i in order) + "\n", encoding="utf-8")
+    last, unknown = len(start.vocabulary) - 1, start.tokenizer.unknown
+    ids = torch.tensor([[2, 4, 9, 6, last, 3]])
+    found = Teachers([turned], start, "cpu", "float32").emissions(ids, torch.tensor([4]))
+    ids[ids == last] = unknown
+    both = Teachers([tmp_path / "plain", turned], start, "cpu", "float32").emissions(ids, torch.tensor([4]))
+    torch.testing.assert_close(found, both)
