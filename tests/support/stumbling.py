@@ -69,6 +69,7 @@ def commit_before_produce() -> None:
 
 def commit_without_reports() -> None:
     """Commit what was handed to the producer, whether a broker has it or not."""
+    os.environ["RANER_KAFKA_PRODUCER_LINGER_MS"] = "10000"  # so that no broker has it yet
 
     def hasty(self: Any, outcomes: Any) -> Any:
         for outcome in outcomes:
