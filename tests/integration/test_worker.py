@@ -148,7 +148,7 @@ def test_a_long_text_keeps_the_membership_and_lets_short_ones_of_other_partition
         kafka_session_timeout_ms="6000",
     )
     servers, topic = broker.bootstrap_servers, settings["input_topic"]
-    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 1_000 + "王小明在北京。"
+    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 700 + "王小明在北京。"
     produce(servers, topic, [{"value": json.dumps({"id": "long", "text": long_text}), "key": "k", "partition": 0}])
     produce(servers, topic, [{"value": json.dumps({"id": "behind", "text": "李红"}), "key": "k", "partition": 0}])
     with worker_process(tmp_path, **settings) as worker:
