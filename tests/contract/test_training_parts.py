@@ -1,24 +1,22 @@
 """The parts of training, held against the core: likelihood, network, adversary, scripts, teachers. Needs `parity`."""
 
-from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from checkpoints import random_tensors, write_checkpoint
+from checkpoints import SMALL, random_tensors, write_checkpoint
 
 import nlp
 from nlp.batching import token_batch
 from nlp.crf import Crf as ServedCrf
 from nlp.crf import Place
 from nlp.labels import Scheme
-from nlp.synth import BASE, bioes
+from nlp.synth import bioes
 from nlp.types import Window
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]  # the warnings are those of older libraries
 
 TAGS = bioes(("PER", "LOC"))
-TINY = replace(BASE, layers=2, heads=2, hidden=32, intermediate=64, vocabulary=2500, positions=128)
 
 
 def random_crf(seed):
@@ -102,10 +100,10 @@ def test_the_adversary_moves_embeddings_to_where_the_loss_grows_and_puts_them_ba
     from nlp.training.network import DeviceBatch, Network, Weights
 
     torch.manual_seed(0)
-    network = Network(TINY, len(TAGS), 1, dropout=0.0, precision="float32")
+    network = Network(SMALL, len(TAGS), 1, dropout=0.0, precision="float32")
     embeddings = network.encoder.embeddings.word_embeddings.weight
     before = embeddings.detach().clone()
-    ids, tags = torch.randint(1, TINY.vocabulary, (4, 12)), torch.randint(len(TAGS), (4, 10))
+    ids, tags = torch.randint(1, SMALL.vocabulary, (4, 12)), torch.randint(len(TAGS), (4, 10))
     batch = DeviceBatch(ids, tags, torch.full((4,), 10), torch.zeros(4, dtype=torch.long))
     weights = Weights(corpus=0.0, heads=0.0, teacher=0.0)
     loss = network.loss(batch, None, weights)
