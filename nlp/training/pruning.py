@@ -1,4 +1,4 @@
-"""A smaller encoder cut out of a trained one: some of its layers, and the strongest neurons of each."""
+"""A smaller encoder cut out of a trained one: some of its layers, its strongest channels, heads and neurons."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nlp.errors import TrainingError
-from nlp.types import FloatArray
+from nlp.types import FloatArray, IntArray
 
+WORDS = "encoder.embeddings.word_embeddings.weight"
 _LAYER = "encoder.encoder.layer."
 Tensors = Mapping[str, FloatArray]
 
@@ -40,8 +41,51 @@ def with_neurons(tensors: Tensors, layers: int, count: int) -> dict[str, FloatAr
         if count > len(into):
             raise TrainingError(f"intermediate is {count}; the encoder has {len(into)} neurons a layer")
         strength = np.linalg.norm(into, axis=1) * np.linalg.norm(out, axis=0)
-        strongest = np.sort(np.argsort(-strength, kind="stable")[:count])
+        strongest = _strongest(strength, count)
         kept[f"{inward}.weight"] = into[strongest]
         kept[f"{inward}.bias"] = tensors[f"{inward}.bias"][strongest]
         kept[outward] = out[:, strongest]
     return kept
+
+
+def with_channels(tensors: Tensors, layers: int, heads: int, count: int) -> dict[str, FloatArray]:
+    """Keep `count` channels of the hidden state: those that the embeddings of tokens spread most in.
+
+    Heads keep their size, so as many remain as `count` holds: those whose products of weights, of query with key and of
+    value with output, have the largest norms. Raises `TrainingError` where the count makes no whole heads.
+    """
+    hidden = tensors[WORDS].shape[1]
+    size = hidden // heads
+    if count % size or count > hidden:
+        raise TrainingError(f"hidden is {count}; expected a multiple of {size}, the size of a head, up to {hidden}")
+    channels = _strongest(tensors[WORDS].std(0), count)
+    kept = {name: _of_channels(name, values, channels) for name, values in tensors.items()}
+    for layer in range(layers):
+        attention = f"{_LAYER}{layer}.attention"
+        query, key, value = (
+            tensors[f"{attention}.self.{name}.weight"].reshape(heads, size, hidden)
+            for name in ("query", "key", "value")
+        )
+        output = f"{attention}.output.dense.weight"
+        outward = tensors[output].reshape(hidden, heads, size).transpose(1, 0, 2)  # (heads, hidden, size)
+        looks, says = query.transpose(0, 2, 1) @ key, outward @ value  # (heads, hidden, hidden)
+        strength = np.linalg.norm(looks, axis=(1, 2)) * np.linalg.norm(says, axis=(1, 2))
+        rows = (_strongest(strength, count // size)[:, None] * size + np.arange(size)).reshape(-1)
+        for name in ("query", "key", "value"):
+            for part in ("weight", "bias"):
+                kept[f"{attention}.self.{name}.{part}"] = kept[f"{attention}.self.{name}.{part}"][rows]
+        kept[output] = kept[output][:, rows]
+    return kept
+
+
+def _of_channels(name: str, values: FloatArray, channels: IntArray) -> FloatArray:
+    """Return the part of a tensor that belongs to some channels, be they what it reads, what it writes, or neither."""
+    writes = name.endswith((".output.dense.weight", ".output.dense.bias", "LayerNorm.weight", "LayerNorm.bias"))
+    if writes:
+        return values[channels]
+    return values[:, channels] if values.ndim == 2 and not name.startswith("crf.") else values  # noqa: PLR2004 - a matrix
+
+
+def _strongest(strength: FloatArray, count: int) -> IntArray:
+    """Return the places of the largest values, in their order."""
+    return np.sort(np.argsort(-strength, kind="stable")[:count])

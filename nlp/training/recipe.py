@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 from nlp import model
 from nlp.errors import TrainingError
 
-PACKAGED = "default"
-"""What names the packaged model where a directory is expected."""
 PRECISIONS = ("float32", "bfloat16")
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
 _Kind = TypeVar("_Kind")
@@ -71,6 +69,7 @@ class Recipe:
     corpus_loss: float = 0.0  # weight of telling the convention from [CLS] in the middle of the encoder
     corpus_heads: float = 0.0  # weight of a linear layer per convention beside the one that is kept
     layers: tuple[int, ...] = ()  # of the encoder that are kept, counted from 0; none named keeps all
+    hidden: int = 0  # channels of the encoder that are kept, the strongest, with as many heads; 0 keeps all
     intermediate: int = 0  # neurons of every feed-forward network that are kept, the strongest; 0 keeps all
     teachers: tuple[Path, ...] = ()  # trained models, like `encoder`, whose mean scores are learnt as well
     teacher_loss: float = 0.1  # weight of the squared distance from them, beside the likelihood of the labels
@@ -154,7 +153,7 @@ def _converted(kind: str, value: Any, place: str, base: Path) -> Any:
 
 
 def _path(value: str, base: Path) -> Path:
-    return model.DEFAULT if value == PACKAGED else base / value
+    return model.PACKAGED.get(value, base / value)
 
 
 def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:

@@ -21,14 +21,12 @@ from nlp.layout import read_json
 from nlp.synth import bioes, impossible
 from nlp.tensors import load_tensors, renamed, weights_file
 from nlp.tokenizer import Tokenizer
-from nlp.training.pruning import with_layers, with_neurons
+from nlp.training.pruning import WORDS, with_channels, with_layers, with_neurons
 from nlp.training.recipe import Recipe
 from nlp.training.scripts import Scripts
 from nlp.training.served import served_tensors
 from nlp.training.vocabulary import cut
 from nlp.types import FloatArray
-
-_WORDS = "encoder.embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
     if max(recipe.windows) > longest:
         raise TrainingError(f"windows has {max(recipe.windows)}; the encoder reads {longest} characters at most")
     vocabulary = cut(found.vocabulary, scripts.relatives if scripts and recipe.relatives else None)
-    tensors = {**found.tensors, _WORDS: found.tensors[_WORDS][list(vocabulary.rows)]}
+    tensors = {**found.tensors, WORDS: found.tensors[WORDS][list(vocabulary.rows)]}
     tags = bioes(recipe.labels)
     if found.tags != tags:
         tensors = {name: value for name, value in tensors.items() if name.startswith("encoder.")}
@@ -81,11 +79,15 @@ def read_start(directory: Path) -> Start:
 
 
 def _pruned(start: Start, recipe: Recipe) -> Start:
-    """Cut the encoder down to the layers and neurons that a recipe keeps."""
+    """Cut the encoder down to the layers, channels and neurons that a recipe keeps."""
     shape, tensors = start.architecture, start.tensors
     if recipe.layers:
         tensors = with_layers(tensors, recipe.layers, shape.layers)
         shape = replace(shape, layers=len(recipe.layers))
+    if recipe.hidden:
+        heads = shape.heads * recipe.hidden // shape.hidden
+        tensors = with_channels(tensors, shape.layers, shape.heads, recipe.hidden)
+        shape = replace(shape, heads=heads, hidden=recipe.hidden)
     if recipe.intermediate:
         tensors = with_neurons(tensors, shape.layers, recipe.intermediate)
         shape = replace(shape, intermediate=recipe.intermediate)
@@ -116,8 +118,8 @@ def _checkpoint(directory: Path) -> Start:
     path = directory / "config.json"
     shape = architecture_of(read_json(path), path)
     tensors = _named(renamed(load_tensors(weights_file(directory))))
-    if tensors.get(_WORDS, np.empty(0)).shape != (shape.vocabulary, shape.hidden):
-        raise TrainingError(f"{weights_file(directory)} has no {_WORDS} of the shape that {path.name} gives")
+    if tensors.get(WORDS, np.empty(0)).shape != (shape.vocabulary, shape.hidden):
+        raise TrainingError(f"{weights_file(directory)} has no {WORDS} of the shape that {path.name} gives")
     settings = read_json(directory / "tokenizer_config.json", required=False)
     lower_case, strip_accents = bool(settings.get("do_lower_case", True)), settings.get("strip_accents")
     return Start(
