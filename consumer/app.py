@@ -66,7 +66,7 @@ class MeteredEngine:
 def load_core(settings: Settings, metrics: Metrics) -> Core:
     """Load the model and plan its memory; raise `SettingsError` for a model or a cap that will not do."""
     threads = settings.threads or memory.cpu_quota()
-    directory = settings.model or model.DEFAULT
+    directory = model.located(settings.model)
     try:
         manifest = model.read_manifest(directory)
         engine = choose(settings.engine, directory, threads)

@@ -182,7 +182,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", type=Path, metavar="DIRECTORY", help="serving directory (default: the packaged model)"
+        "--model",
+        type=Path,
+        metavar="DIRECTORY",
+        help="serving directory, or a packaged model: default, tiny (default: default)",
     )
 
 

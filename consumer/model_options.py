@@ -106,7 +106,11 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
 def add_info(parser: argparse.ArgumentParser) -> None:
     """Add the options of `model info`."""
     parser.add_argument(
-        "directory", type=Path, nargs="?", metavar="DIR", help="serving directory (default: the packaged model)"
+        "directory",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help="serving directory, or a packaged model (default: default)",
     )
 
 

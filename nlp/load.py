@@ -34,7 +34,7 @@ def load(
     min_score: float = 0.0,
     wrap: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> Annotator:
-    """Load a serving directory, the packaged one by default, after checking its digests.
+    """Load a serving directory, or a packaged model by its name, after checking its digests.
 
     `engine` is a name of `nlp.engines.ENGINES`, `auto` or `fastest`; those of torch read a RaNER checkpoint instead.
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
@@ -42,7 +42,7 @@ def load(
     threads; spans that score below `min_score` are left out; `wrap` may put something around the engine, to measure it.
     Raises `ModelError` when the directory is not whole, or cannot be read so.
     """
-    directory = Path(path) if path is not None else model.DEFAULT
+    directory = model.located(path)
     opened, runtime = open_engine(choose(engine, directory, threads), directory, threads)
     manifest, head = opened.manifest, opened.head
     longest = longest_window(manifest.max_length)

@@ -22,7 +22,9 @@ VOCABULARY = "vocab.txt"
 FORMAT = 1
 
 DEFAULT = Path(__file__).parent / "models" / "default"
-"""The packaged model."""
+TINY = DEFAULT.with_name("tiny")
+PACKAGED = {path.name: path for path in (DEFAULT, TINY)}
+"""The models that come with the package, by the names that stand for them where a directory is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,13 @@ class Model:
     manifest: Manifest
     head: Head
     vocabulary: Sequence[str]
+
+
+def located(path: Path | str | None) -> Path:
+    """Return the directory that is meant: one that is there, or a packaged model's by its name; by none `DEFAULT`."""
+    if path is None:
+        return DEFAULT
+    return Path(path) if Path(path).exists() else PACKAGED.get(str(path), Path(path))
 
 
 def read(directory: Path, engine: str) -> Model:

@@ -174,7 +174,7 @@ def model_pull(arguments: argparse.Namespace) -> int:
 
 def model_info(arguments: argparse.Namespace) -> int:
     """`raner-stream model info`."""
-    directory = arguments.directory or model.DEFAULT
+    directory = model.located(arguments.directory)
     manifest = model.read_manifest(directory)
     model.verify(directory, manifest)
     reports.model(manifest)

@@ -10,15 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = {"consumer", "nlp", "schemas"}
-MODEL = "nlp/models/default"
+MODELS = "nlp/models"
+OF_A_MODEL = (
+    "encoder/config.json",
+    "encoder/model.bin",
+    "encoder/vocabulary.json",
+    "head.npz",
+    "model.json",
+    "vocab.txt",
+)
 NEEDED = {
-    f"{MODEL}/encoder/config.json",
-    f"{MODEL}/encoder/model.bin",
-    f"{MODEL}/encoder/vocabulary.json",
-    f"{MODEL}/head.npz",
-    f"{MODEL}/model.json",
-    f"{MODEL}/vocab.txt",
-    f"{MODEL}/LICENSE",
+    *(f"{MODELS}/{name}/{file}" for name in ("default", "tiny") for file in OF_A_MODEL),
+    f"{MODELS}/LICENSE",
     "consumer/demo/messages.jsonl",
     "schemas/annotated-message-1.0.schema.json",
     "consumer/py.typed",
@@ -37,7 +40,7 @@ def wheel(tmp_path_factory):
         yield archive
 
 
-def test_the_wheel_holds_the_model_the_demo_and_every_module(wheel):
+def test_the_wheel_holds_the_models_the_demo_and_every_module(wheel):
     names = set(wheel.namelist())
     modules = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert (NEEDED | modules) - names == set()
@@ -45,7 +48,7 @@ def test_the_wheel_holds_the_model_the_demo_and_every_module(wheel):
     assert not any(name.startswith("nlp/training/texts/") for name in names), "they are for training only"
 
 
-def test_every_file_of_the_model_is_in_the_wheel_as_it_is_here(wheel):
+def test_every_file_of_the_models_is_in_the_wheel_as_it_is_here(wheel):
     for name in NEEDED:
         assert wheel.read(name) == (ROOT / name).read_bytes()
 
@@ -54,7 +57,7 @@ def test_the_wheels_metadata_names_the_terms_and_brings_no_training_library(whee
     (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = Parser().parsestr(wheel.read(name).decode())
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND LicenseRef-raner-stream-weights"
-    assert set(metadata.get_all("License-File")) == {"LICENSE", f"{MODEL}/LICENSE"}
+    assert set(metadata.get_all("License-File")) == {"LICENSE", f"{MODELS}/LICENSE"}
     always = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert {line.split(">")[0].split("<")[0].strip() for line in always} == {
         "confluent-kafka", "ctranslate2", "numpy", "prometheus-client", "psutil", "pydantic", "rich"

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,20 @@ def directory(tmp_path):
     return shutil.copytree(model.DEFAULT, tmp_path / "copy")
 
 
-def test_the_packaged_model_is_whole():
-    manifest = model.read_manifest(model.DEFAULT)
-    model.verify(model.DEFAULT, manifest)
+@pytest.mark.parametrize("directory", model.PACKAGED.values(), ids=model.PACKAGED)
+def test_a_packaged_model_is_whole(directory):
+    manifest = model.read_manifest(directory)
+    model.verify(directory, manifest)
     assert manifest.engines == ("ct2-int8",)
+
+
+def test_a_packaged_model_goes_by_its_name_unless_a_directory_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert model.located("tiny") == model.located(Path("tiny")) == model.TINY
+    assert model.located(None) == model.located("default") == model.DEFAULT
+    assert model.located("no/such/place") == Path("no/such/place")
+    (tmp_path / "tiny").mkdir()
+    assert model.located("tiny") == Path("tiny")
 
 
 @pytest.mark.parametrize("name", ["encoder/model.bin", "head.npz", "vocab.txt"])

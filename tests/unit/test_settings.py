@@ -124,7 +124,7 @@ def test_no_secret_is_shown():
 
 
 def test_an_empty_variable_counts_as_none():
-    assert loaded(environment={"RANER_MODEL": "", "RANER_THREADS": ""}).settings.model is None
+    assert loaded(environment={"RANER_MODEL": "", "RANER_THREADS": ""}).settings.model == Path("default")
 
 
 def test_dead_letters_have_a_topic_of_their_own_by_default():
