@@ -6,7 +6,7 @@ from checkpoints import random_tensors, write_checkpoint
 
 from nlp import model
 from nlp.centre import centred
-from nlp.checkpoint import read_checkpoint
+from nlp.checkpoint import expected_shapes, read_checkpoint
 from nlp.convert import convert
 from nlp.errors import TrainingError
 from nlp.synth import bioes
@@ -75,3 +75,11 @@ def test_a_window_that_the_encoder_cannot_read_is_refused(tmp_path):
 def test_a_directory_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(TrainingError, match=r"is no directory; expected config\.json"):
         begin(Recipe(tmp_path / "none", tmp_path, ()), None)
+
+
+def test_a_run_begins_with_what_is_cut_out_of_the_packaged_model(tmp_path):
+    recipe = Recipe(model.DEFAULT, tmp_path, (), layers=(0, 3), hidden=256, intermediate=512)
+    start = begin(recipe, None)
+    shape = start.architecture
+    assert (shape.layers, shape.hidden, shape.heads, shape.intermediate) == (2, 256, 4, 512)
+    assert {name: values.shape for name, values in start.tensors.items()} == expected_shapes(shape, len(start.tags))
