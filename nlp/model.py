@@ -95,10 +95,8 @@ class Model:
 
 
 def located(path: Path | str | None) -> Path:
-    """Return the directory that is meant: one that is there, or a packaged model's by its name; by none `DEFAULT`."""
-    if path is None:
-        return DEFAULT
-    return Path(path) if Path(path).exists() else PACKAGED.get(str(path), Path(path))
+    """Return the directory meant: a packaged model's by its name, though another may have it; by none `DEFAULT`."""
+    return DEFAULT if path is None else PACKAGED.get(str(path), Path(path))
 
 
 def read(directory: Path, engine: str) -> Model:

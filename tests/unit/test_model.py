@@ -21,13 +21,12 @@ def test_a_packaged_model_is_whole(directory):
     assert manifest.engines == ("ct2-int8",)
 
 
-def test_a_packaged_model_goes_by_its_name_unless_a_directory_has_it(tmp_path, monkeypatch):
+def test_a_packaged_model_goes_by_its_name_wherever_a_worker_starts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert model.located("tiny") == model.located(Path("tiny")) == model.TINY
-    assert model.located(None) == model.located("default") == model.DEFAULT
-    assert model.located("no/such/place") == Path("no/such/place")
-    (tmp_path / "tiny").mkdir()
-    assert model.located("tiny") == Path("tiny")
+    (tmp_path / "default").mkdir()
+    assert model.located(None) == model.located(Path("default")) == model.DEFAULT
+    assert model.located("tiny") == model.TINY
+    assert model.located("/models/tiny") == Path("/models/tiny")
 
 
 @pytest.mark.parametrize("name", ["encoder/model.bin", "head.npz", "vocab.txt"])
