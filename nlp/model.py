@@ -117,8 +117,8 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     if not path.is_file():
         raise ModelError(
-            f"{directory} holds no {MANIFEST}; expected a serving directory, made with "
-            "`raner-stream model convert CHECKPOINT DIRECTORY`"
+            f"{directory} holds no {MANIFEST}; expected a packaged model ({', '.join(PACKAGED)}), or a serving "
+            "directory, made with `raner-stream model convert CHECKPOINT DIRECTORY`"
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
