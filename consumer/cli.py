@@ -184,6 +184,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=Path,
+        default=Path("default"),
         metavar="DIRECTORY",
         help="serving directory, or a packaged model: default, tiny (default: default)",
     )

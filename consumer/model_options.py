@@ -82,7 +82,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the options of `model verify`."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory, or a packaged model")
     parser.add_argument("texts", metavar="TEXTS", help="a text a line, or JSON lines with a field text; - for stdin")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="SRC", help="what it was made from, if it holds int8 alone (default: none)"
@@ -109,8 +109,9 @@ def add_info(parser: argparse.ArgumentParser) -> None:
         "directory",
         type=Path,
         nargs="?",
+        default=Path("default"),
         metavar="DIR",
-        help="serving directory, or a packaged model (default: default)",
+        help="serving directory, or a packaged model: default, tiny (default: default)",
     )
 
 

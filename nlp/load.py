@@ -23,7 +23,7 @@ THREAD_TOKENS = 192
 
 
 def load(
-    path: Path | str | None = None,
+    path: Path | str = "default",
     *,
     engine: str = AUTO,
     decode: Decode = "strict",

@@ -94,9 +94,9 @@ class Model:
     vocabulary: Sequence[str]
 
 
-def located(path: Path | str | None) -> Path:
-    """Return the directory meant: a packaged model's by its name, though another may have it; by none `DEFAULT`."""
-    return DEFAULT if path is None else PACKAGED.get(str(path), Path(path))
+def located(path: Path | str) -> Path:
+    """Return the directory meant: a packaged model's by its name, even where another has that name."""
+    return PACKAGED.get(str(path), Path(path))
 
 
 def read(directory: Path, engine: str) -> Model:

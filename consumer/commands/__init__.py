@@ -134,9 +134,9 @@ def model_verify(arguments: argparse.Namespace) -> int:
     """`raner-stream model verify`."""
     from nlp import verify
 
-    texts = _texts(arguments.texts)
-    with verify.float32_of(arguments.directory, arguments.checkpoint) as float32:
-        comparison = verify.compare(arguments.directory, float32, texts, threads=_threads())
+    directory, texts = model.located(arguments.directory), _texts(arguments.texts)
+    with verify.float32_of(directory, arguments.checkpoint) as float32:
+        comparison = verify.compare(directory, float32, texts, threads=_threads())
     reports.comparison(comparison, arguments.show)
     comparison.require(arguments.threshold)
     return 0

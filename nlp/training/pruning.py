@@ -62,28 +62,31 @@ def with_channels(tensors: Tensors, layers: int, heads: int, count: int) -> dict
     kept = {name: _of_channels(name, values, channels) for name, values in tensors.items()}
     for layer in range(layers):
         attention = f"{_LAYER}{layer}.attention"
-        query, key, value = (
-            tensors[f"{attention}.self.{name}.weight"].reshape(heads, size, hidden)
-            for name in ("query", "key", "value")
-        )
-        output = f"{attention}.output.dense.weight"
-        outward = tensors[output].reshape(hidden, heads, size).transpose(1, 0, 2)  # (heads, hidden, size)
-        looks, says = query.transpose(0, 2, 1) @ key, outward @ value  # (heads, hidden, hidden)
-        strength = np.linalg.norm(looks, axis=(1, 2)) * np.linalg.norm(says, axis=(1, 2))
-        rows = (_strongest(strength, count // size)[:, None] * size + np.arange(size)).reshape(-1)
-        for name in ("query", "key", "value"):
-            for part in ("weight", "bias"):
-                kept[f"{attention}.self.{name}.{part}"] = kept[f"{attention}.self.{name}.{part}"][rows]
-        kept[output] = kept[output][:, rows]
+        strongest = _strongest(_strength_of_heads(tensors, attention, heads), count // size)
+        rows = (strongest[:, None] * size + np.arange(size)).reshape(-1)
+        for name in (f"{attention}.self.{part}" for part in ("query", "key", "value")):
+            kept[f"{name}.weight"], kept[f"{name}.bias"] = kept[f"{name}.weight"][rows], kept[f"{name}.bias"][rows]
+        kept[f"{attention}.output.dense.weight"] = kept[f"{attention}.output.dense.weight"][:, rows]
     return kept
 
 
+def _strength_of_heads(tensors: Tensors, attention: str, heads: int) -> FloatArray:
+    """Return (heads,) products of two norms: of what a head compares tokens by, and of what it makes of them."""
+    query, key, value = (tensors[f"{attention}.self.{part}.weight"] for part in ("query", "key", "value"))
+    query, key, value = (matrix.reshape(heads, -1, query.shape[1]) for matrix in (query, key, value))
+    output = tensors[f"{attention}.output.dense.weight"]
+    outward = output.reshape(len(output), heads, -1).transpose(1, 0, 2)  # (heads, hidden, size)
+    compared, made = query.transpose(0, 2, 1) @ key, outward @ value  # (heads, hidden, hidden)
+    strength: FloatArray = np.linalg.norm(compared, axis=(1, 2)) * np.linalg.norm(made, axis=(1, 2))
+    return strength
+
+
 def _of_channels(name: str, values: FloatArray, channels: IntArray) -> FloatArray:
-    """Return the part of a tensor that belongs to some channels, be they what it reads, what it writes, or neither."""
-    writes = name.endswith((".output.dense.weight", ".output.dense.bias", "LayerNorm.weight", "LayerNorm.bias"))
-    if writes:
+    """Return the part of a tensor that belongs to some channels: rows where it writes them, columns where it reads."""
+    if name.endswith((".output.dense.weight", ".output.dense.bias", "LayerNorm.weight", "LayerNorm.bias")):
         return values[channels]
-    return values[:, channels] if values.ndim == 2 and not name.startswith("crf.") else values  # noqa: PLR2004 - a matrix
+    reads = name.endswith("weight")  # of a linear layer, or of embeddings, which have channels for columns too
+    return values[:, channels] if reads else values
 
 
 def _strongest(strength: FloatArray, count: int) -> IntArray:

@@ -14,6 +14,8 @@ from nlp.errors import TrainingError
 PRECISIONS = ("float32", "bfloat16")
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
 _Kind = TypeVar("_Kind")
+ModelPath = Path
+"""A directory for which the name of a packaged model will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Variants:
 class Recipe:
     """A whole run. Rates are of AdamW; `head_rate` and `transition_rate` are multiples of `rate`."""
 
-    encoder: Path  # a BERT encoder; or to go on from: a RaNER checkpoint, a serving directory, or "default"
+    encoder: ModelPath  # a BERT encoder; or to go on from: a RaNER checkpoint, a serving directory, or "default"
     output: Path  # directory of the run: checkpoints, log, curve
     corpora: tuple[CorpusRecipe, ...]
     labels: tuple[str, ...] = ("PER", "LOC", "ORG")
@@ -71,7 +73,7 @@ class Recipe:
     layers: tuple[int, ...] = ()  # of the encoder that are kept, counted from 0; none named keeps all
     hidden: int = 0  # channels of the encoder that are kept, the strongest, with as many heads; 0 keeps all
     intermediate: int = 0  # neurons of every feed-forward network that are kept, the strongest; 0 keeps all
-    teachers: tuple[Path, ...] = ()  # trained models, like `encoder`, whose mean scores are learnt as well
+    teachers: tuple[ModelPath, ...] = ()  # trained models, like `encoder`, whose mean scores are learnt as well
     teacher_loss: float = 0.1  # weight of the squared distance from them, beside the likelihood of the labels
     impossible: float = -6.0  # where transitions that BIOES does not have begin
     relatives: bool = True  # add characters that the vocabulary lacks, as copies of their other script or width
@@ -139,21 +141,24 @@ def _converted(kind: str, value: Any, place: str, base: Path) -> Any:
         if not isinstance(value, _SCALARS[kind]) or (isinstance(value, bool) and kind != "bool"):
             raise TrainingError(f"{place} is {value!r:.40}; expected {kind}")
         return _SCALARS[kind][0](value)
+    packaged = model.PACKAGED if "ModelPath" in kind else {}
+    kind = kind.replace("ModelPath", "Path")
     if kind == "Path":
-        return _path(_list([value], str, place)[0], base)
+        return _path(_list([value], str, place)[0], base, packaged)
     if kind == "Mapping[str, str]":
         table = _table(value, place)
         return dict(zip(table, _list(list(table.values()), str, place), strict=True))
     if kind == "tuple[Path, ...]":
-        return tuple(_path(item, base) for item in _list([value] if isinstance(value, str) else value, str, place))
+        items = _list([value] if isinstance(value, str) else value, str, place)
+        return tuple(_path(item, base, packaged) for item in items)
     if kind == "Mapping[str, Path]":
-        return {name: _path(_list([item], str, place)[0], base) for name, item in _table(value, place).items()}
+        return {name: base / _list([item], str, place)[0] for name, item in _table(value, place).items()}
     lists = {"tuple[int, ...]": int, "tuple[str, ...]": str}
     return _list(value, lists[kind], place) if kind in lists else value  # a part that is filled already
 
 
-def _path(value: str, base: Path) -> Path:
-    return model.PACKAGED.get(value, base / value)
+def _path(value: str, base: Path, packaged: Mapping[str, Path]) -> Path:
+    return packaged.get(value, base / value)
 
 
 def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:

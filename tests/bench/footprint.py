@@ -15,7 +15,7 @@ import nlp
 def memory(name):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-annotator = nlp.load(sys.argv[1] or None)
+annotator = nlp.load(sys.argv[1])
 loaded = memory("VmRSS")
 annotator.batch_tokens = int(sys.argv[2])
 for _ in range(4):
@@ -25,7 +25,7 @@ print(loaded, memory("VmHWM"))
 
 
 def main() -> None:
-    model = sys.argv[1] if len(sys.argv) > 1 else ""
+    model = sys.argv[1] if len(sys.argv) > 1 else "default"
     print("tokens a batch   loaded MiB   peak MiB   bytes a token")  # noqa: T201
     for rows in ROWS:
         tokens = rows * WIDTH

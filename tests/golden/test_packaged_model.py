@@ -32,19 +32,14 @@ def annotator():
     return nlp.load()
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return nlp.load("tiny")
+@pytest.fixture(scope="module", params=model.PACKAGED)
+def packaged(request):
+    return nlp.load(request.param)
 
 
 @pytest.mark.parametrize(("text", "expected"), SENTENCES.items())
-def test_a_sentence_is_read_as_before(annotator, text, expected):
-    assert marked(text, annotator.annotate([text])[0]) == expected
-
-
-@pytest.mark.parametrize(("text", "expected"), SENTENCES.items())
-def test_the_tiny_model_reads_it_too(tiny, text, expected):
-    assert marked(text, tiny.annotate([text])[0]) == expected
+def test_a_sentence_is_read_as_before(packaged, text, expected):
+    assert marked(text, packaged.annotate([text])[0]) == expected
 
 
 def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):

@@ -242,6 +242,7 @@ def test_verify_needs_a_float32_to_compare_with(run, compared, tmp_path):
     run("model", "convert", checkpoint, tmp_path / "served")
     status, _, err = run("model", "verify", tmp_path / "served", texts)
     assert (status, "name the checkpoint it was made from: --checkpoint" in err) == (2, True)
+    assert "name the checkpoint it was made from" in run("model", "verify", "tiny", texts)[2]
     status, out, _ = run(
         "model", "verify", tmp_path / "served", texts, "--checkpoint", checkpoint, "--threshold", "0.5", "--show", "0"
     )

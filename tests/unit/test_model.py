@@ -24,7 +24,7 @@ def test_a_packaged_model_is_whole(directory):
 def test_a_packaged_model_goes_by_its_name_wherever_a_worker_starts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "default").mkdir()
-    assert model.located(None) == model.located(Path("default")) == model.DEFAULT
+    assert model.located("default") == model.located(Path("default")) == model.DEFAULT
     assert model.located("tiny") == model.TINY
     assert model.located("/models/tiny") == Path("/models/tiny")
 
