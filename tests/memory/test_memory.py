@@ -38,7 +38,8 @@ def test_a_text_of_half_a_megabyte_takes_hardly_more_than_a_short_one(tmp_path):
         file.write_text("今天王小明在北京大学读书，后来去了上海，大家都说可以出去走一走。" * times, encoding="utf-8")
         return peak_of(ANNOTATE, str(file))
 
-    assert peak(5_000) < peak(32) + 8  # 160,000 characters; their 15,000 spans take 3.5 MiB
+    # 160,000 characters, whose 15,000 spans take 3.5 MiB: 5 to 7 more, 10 with bad luck; with emissions kept 24.
+    assert peak(5_000) < peak(32) + 12
 
 
 REPEATED = """
