@@ -49,7 +49,7 @@ class Variants:
 class Recipe:
     """A whole run. Rates are of AdamW; `head_rate` and `transition_rate` are multiples of `rate`."""
 
-    encoder: ModelPath  # a BERT encoder; or to go on from: a RaNER checkpoint, a serving directory, or "default"
+    encoder: ModelPath  # a BERT encoder; or to go on from: a RaNER checkpoint, a serving directory, a packaged model
     output: Path  # directory of the run: checkpoints, log, curve
     corpora: tuple[CorpusRecipe, ...]
     labels: tuple[str, ...] = ("PER", "LOC", "ORG")
