@@ -11,6 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from consumer import model_options as models
 from consumer.bench import options
 from consumer.chaos.options import add_chaos
@@ -115,9 +117,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag(name), action="append", metavar="NAME=VALUE", default=argparse.SUPPRESS, help=text)
         else:
             shown = unit(field).upper() or "VALUE"
-            default = "" if field.is_required() or field.default_factory else f" (default: {_shown(field.default)})"
-            text = f"{field.description}{default}".replace("%", "%%")
-            parser.add_argument(flag(name), metavar=shown, default=argparse.SUPPRESS, help=text)
+            parser.add_argument(flag(name), metavar=shown, default=argparse.SUPPRESS, help=_help(field))
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -193,14 +193,18 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options of the core that `run` has as settings, and the engines that only commands may use."""
     for name, field in fields():
-        text = f"{field.description} (default: {field.default})"
+        text = _help(field)
         if name in ("engine", "decode"):
             choices = (*get_args(field.annotation), *(_TORCH if name == "engine" else ()))
             parser.add_argument(flag(name), choices=choices, default=field.default, help=text)
         elif name in ("min_score", "threads", "window", "overlap", "batch_tokens"):
-            kind = type(field.default)
+            kind = models.share if name == "min_score" else int
             parser.add_argument(flag(name), type=kind, default=field.default, metavar=unit(field).upper(), help=text)
 
 
-def _shown(default: object) -> str:
-    return ",".join(default) if isinstance(default, tuple) else str(default)
+def _help(field: FieldInfo) -> str:
+    """Return a setting's help, with its default where that is a value."""
+    if field.is_required() or field.default_factory or field.default is None:
+        return f"{field.description}".replace("%", "%%")
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    return f"{field.description} (default: {default})".replace("%", "%%")

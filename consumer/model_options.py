@@ -58,6 +58,13 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     """Add what `model pull` and `model convert` have in common."""
     parser.add_argument("--licence", metavar="TEXT", help="terms of the weights (default: not stated)")
     parser.add_argument(
+        "--min-score",
+        type=share,
+        default=0.0,
+        metavar="PROBABILITY",
+        help="least score of an entity that the model gives unless told otherwise (default: 0.0)",
+    )
+    parser.add_argument(
         "--quantization",
         choices=("int8", "fp32", "both"),
         default="int8",
@@ -113,6 +120,14 @@ def add_info(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="serving directory, or a packaged model: default, tiny (default: default)",
     )
+
+
+def share(text: str) -> float:
+    """Read a number from zero to one."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{number} is not between 0 and 1")
+    return number
 
 
 def positive(text: str) -> int:

@@ -113,7 +113,13 @@ class Settings(BaseModel):
     decode: Literal["strict", "modelscope"] = _setting(
         "strict", help="how tags become spans: strictly, or as ModelScope's pipeline reads them"
     )
-    min_score: float = _setting(0.0, ge=0, le=1, unit="probability", help="least score of an entity that is published")
+    min_score: float | None = _setting(
+        None,
+        ge=0,
+        le=1,
+        unit="probability",
+        help="least score of an entity that is published; by default the model's own",
+    )
     threads: int = _setting(0, ge=0, le=256, unit="threads", help="threads of the engine; 0 takes the CPU quota")
     window: int = _setting(126, ge=1, unit="characters", help="window that a text is read in")
     overlap: int = _setting(30, ge=0, unit="characters", help="characters that neighbouring windows share")

@@ -80,6 +80,7 @@ def describe(
     revision: str | None = None,
     origin: str | None = None,
     licence: str | None = None,
+    min_score: float = 0.0,
     files: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return the manifest of what is made from a checkpoint, or by default of the checkpoint itself."""
@@ -100,6 +101,7 @@ def describe(
         intermediate=a.intermediate,
         source=origin or name,
         licence=licence or "not stated",
+        min_score=min_score,
         files={checkpoint.weights_file.name: digest} if files is None else dict(files),
     )
 

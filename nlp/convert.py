@@ -34,12 +34,14 @@ def convert(
     revision: str | None = None,
     origin: str | None = None,
     licence: str | None = None,
+    min_score: float = 0.0,
     quantization: Quantization = "int8",
     scale: Scale = "pair-safe",
 ) -> model.Manifest:
     """Convert the RaNER checkpoint in `source` to a serving directory and return its manifest.
 
-    `revision` defaults to the start of the weights' digest. The plain scale is a little finer, and only for processors
+    `revision` defaults to the start of the weights' digest; `min_score` is the least score of an entity that the model
+    gives. The plain scale is a little finer, and only for processors
     with VNNI or AMX. Raises `CheckpointError` for what is no such checkpoint and `ModelError` when `destination`
     exists and holds something.
     """
@@ -55,6 +57,7 @@ def convert(
             revision=revision,
             origin=origin or source.resolve().name,
             licence=licence,
+            min_score=min_score,
             quantization=quantization,
             scale="none" if quantization == "fp32" else scale,
             files=model.digests(made),

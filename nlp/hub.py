@@ -30,6 +30,7 @@ def pull(
     name: str | None = None,
     origin: str | None = None,
     licence: str | None = None,
+    min_score: float = 0.0,
     scale: Scale = "pair-safe",
     choose: Callable[[Path], Quantization] = lambda _: "int8",
 ) -> Manifest:
@@ -61,6 +62,7 @@ def pull(
                 revision=revision,
                 origin=origin or model_id,
                 licence=licence,
+                min_score=min_score,
                 quantization=choose(source),
                 scale=scale,
             )

@@ -31,7 +31,7 @@ def load(
     window: int | None = None,
     overlap: int = DEFAULT_OVERLAP,
     batch_tokens: int = 0,
-    min_score: float = 0.0,
+    min_score: float | None = None,
     wrap: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> Annotator:
     """Load a serving directory, or a packaged model by its name, after checking its digests.
@@ -39,7 +39,8 @@ def load(
     `engine` is a name of `nlp.engines.ENGINES`, `auto` or `fastest`; those of torch read a RaNER checkpoint instead.
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
     `batch_tokens` in padded tokens, by default what `DEFAULT_BATCH_BYTES` hold, or `THREAD_TOKENS` for each of several
-    threads; spans that score below `min_score` are left out; `wrap` may put something around the engine, to measure it.
+    threads. Spans that score below `min_score` are left out, by default the model's own, which is for strict spans.
+    `wrap` may put something around the engine, to measure it.
     Raises `ModelError` when the directory is not whole, or cannot be read so.
     """
     directory = model.located(path)
@@ -52,6 +53,8 @@ def load(
             f"window {window} and overlap {overlap}: expected 0 <= overlap < window <= {longest}, "
             f"the most characters that {manifest.name} reads at once"
         )
+    if min_score is None:
+        min_score = manifest.min_score if decode == "strict" else 0.0
     annotator = Annotator(
         wrap(runtime),
         Tokenizer(opened.vocabulary, lower_case=manifest.lower_case, strip_accents=manifest.strip_accents),

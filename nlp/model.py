@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ PACKAGED = {path.name: path for path in (DEFAULT, TINY)}
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `model.json` says. `labels` are the tags in the order of the head; `max_length` is in tokens."""
+    """What `model.json` says.
+
+    `labels` are the tags in the order of the head; `max_length` is in tokens; entities that score below `min_score` are
+    left out unless something else is asked for.
+    """
 
     name: str
     revision: str
@@ -45,6 +49,7 @@ class Manifest:
     intermediate: int
     source: str
     licence: str
+    min_score: float = field(default=0.0, kw_only=True)
     files: dict[str, str]  # path -> sha256
 
     @property
@@ -126,7 +131,7 @@ def read_manifest(directory: Path) -> Manifest:
             raise ModelError(f"{path} is of another format; this version reads {FORMAT}: convert the checkpoint again")
         return Manifest(**{**content, "labels": tuple(content["labels"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        expected = ", ".join(field.name for field in fields(Manifest))
+        expected = ", ".join(each.name for each in fields(Manifest))
         raise ModelError(f"{path} is not readable ({error}); expected a JSON object with format, {expected}") from error
 
 
@@ -154,7 +159,7 @@ def verify(directory: Path, manifest: Manifest, names: Iterable[str] | None = No
 def read_head(directory: Path) -> Head:
     """Read the head and the CRF, arrays only."""
     with np.load(directory / HEAD, allow_pickle=False) as arrays:
-        return Head(**{field.name: arrays[field.name] for field in fields(Head)})
+        return Head(**{each.name: arrays[each.name] for each in fields(Head)})
 
 
 def read_vocabulary(directory: Path) -> list[str]:

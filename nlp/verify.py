@@ -68,7 +68,7 @@ def compare(int8: Path, fp32: Path, texts: Sequence[str], *, threads: int = 1) -
         raise ModelError(f"{int8} and {fp32} have other {differing}; name the checkpoint that the model was made from")
     recorders = _Recorder(), _Recorder()
     ours, theirs = (
-        load(directory, engine=name, threads=threads, batch_tokens=_BATCH_TOKENS, wrap=recorder.around)
+        load(directory, engine=name, threads=threads, batch_tokens=_BATCH_TOKENS, min_score=0.0, wrap=recorder.around)
         for directory, name, recorder in zip((int8, fp32), (_INT8, _FP32), recorders, strict=True)
     )
     sums = _Sums()

@@ -123,6 +123,7 @@ def model_convert(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
+        min_score=arguments.min_score,
         quantization=_quantization(arguments, arguments.source),
         scale=arguments.scale,
     )
@@ -165,6 +166,7 @@ def model_pull(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         origin=arguments.origin,
         licence=arguments.licence,
+        min_score=arguments.min_score,
         scale=arguments.scale,
         choose=partial(_quantization, arguments),
     )

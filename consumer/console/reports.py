@@ -42,6 +42,7 @@ def model(manifest: Manifest) -> None:
         "maximum length": f"{manifest.max_length} tokens",
         "encoder": f"{manifest.layers} layers of {manifest.hidden}, {manifest.heads} heads",
         "quantisation": manifest.quantization + ("" if manifest.scale == "none" else f", {manifest.scale} scale"),
+        "least score": f"{manifest.min_score:g}",
         "source": manifest.source,
         "licence": manifest.licence,
         **{f"sha256 {name}": digest for name, digest in manifest.files.items()},

@@ -40,6 +40,20 @@ def test_the_manifest_says_what_was_converted(tmp_path):
     }  # fmt: skip
 
 
+def test_a_models_own_least_score_holds_until_another_is_asked_for(tmp_path):
+    source = write_checkpoint(tmp_path / "checkpoint")
+    convert(source, tmp_path / "all")
+    assert convert(source, tmp_path / "sure", min_score=0.2).min_score == 0.2
+    texts = ["王小明在北京读书，abc中国人。" * 20]
+    [every] = nlp.load(tmp_path / "all").annotate(texts)
+    [sure] = nlp.load(tmp_path / "sure").annotate(texts)
+    assert sure == [span for span in every if span.score >= 0.2]
+    assert 0 < len(sure) < len(every)
+    assert nlp.load(tmp_path / "sure", min_score=0.0).annotate(texts) == [every]
+    theirs = [nlp.load(tmp_path / name, decode="modelscope").annotate(texts) for name in ("all", "sure")]
+    assert theirs[0] == theirs[1], "its scores are other ones"
+
+
 @pytest.mark.parametrize(
     "rename",
     [
