@@ -57,6 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     models.add_pull(_command(actions, "model pull", "make a serving directory from a RaNER model on ModelScope"))
     models.add_convert(_command(actions, "model convert", "make a serving directory from a RaNER checkpoint"))
     models.add_synth(_command(actions, "model synth", "make a RaNER checkpoint of random weights, to measure with"))
+    models.add_average(
+        _command(actions, "model average", "make a RaNER checkpoint of the mean weights of several models")
+    )
     models.add_verify(_command(actions, "model verify", "compare a model's int8 with float32 on texts of your own"))
     models.add_info(_command(actions, "model info", "print what a serving directory holds, after checking it"))
     bench = commands.add_parser("bench", help="measure, and compare", description="Measure, and compare.")

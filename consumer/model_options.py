@@ -87,6 +87,18 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_average(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `model average`."""
+    parser.add_argument("destination", type=Path, metavar="DST", help="checkpoint directory to make")
+    parser.add_argument(
+        "sources",
+        type=_source,
+        nargs="+",
+        metavar="SRC=SHARE",
+        help="a RaNER checkpoint, a serving directory or a packaged model, and what it counts beside the others",
+    )
+
+
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the options of `model verify`."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory, or a packaged model")
@@ -128,6 +140,13 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{number} is not between 0 and 1")
     return number
+
+
+def _source(text: str) -> tuple[Path, float]:
+    path, sign, share = text.rpartition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} names no share; expected DIRECTORY=SHARE")
+    return Path(path), float(share)
 
 
 def positive(text: str) -> int:

@@ -154,6 +154,14 @@ def model_synth(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def model_average(arguments: argparse.Namespace) -> int:
+    """`raner-stream model average`."""
+    from nlp.training.average import average
+
+    average(arguments.sources, arguments.destination)
+    return 0
+
+
 def model_pull(arguments: argparse.Namespace) -> int:
     """`raner-stream model pull`."""
     from nlp.hub import pull

@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel
 
 from nlp.checkpoint import Architecture
 from nlp.training.likelihood import Crf, Tensor
+from nlp.types import FloatArray
 
 _KEPT = ("encoder.", "linear.", "crf.")
 
@@ -109,9 +110,10 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
                 total = total + weights.heads * self._by_convention(hidden, tags, lengths, conventions)
         return total / batch.lengths.sum()
 
-    def kept(self) -> dict[str, Tensor]:
-        """Return the tensors of a checkpoint by name."""
-        return {name: value for name, value in self.state_dict().items() if name.startswith(_KEPT)}
+    def kept(self) -> dict[str, FloatArray]:
+        """Return the tensors of a checkpoint by name, float32."""
+        kept = {name: value for name, value in self.state_dict().items() if name.startswith(_KEPT)}
+        return {name: value.detach().float().cpu().numpy() for name, value in kept.items()}
 
     def load(self, tensors: Mapping[str, Any]) -> None:
         """Take the tensors that are there, by the names of a checkpoint."""

@@ -155,10 +155,10 @@ class _Run:
         entry: dict[str, Any] = {"step": self._place.step, "epoch": round(epoch, 4)}
         self._journal.write({**entry, "f1": self._f1, "mean_f1": round(mean, 5), "types": types})
         self._journal.draw()
-        write_checkpoint(network, self._start, output / LAST)
+        write_checkpoint(network.kept(), self._start, output / LAST)
         if mean > self._place.best:
             self._place.best = mean
-            write_checkpoint(network, self._start, output / BEST)
+            write_checkpoint(network.kept(), self._start, output / BEST)
         return reports
 
     def _save_in_time(self) -> None:

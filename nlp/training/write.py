@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from nlp.synth import configurations, save_tensors
-from nlp.training.network import Network
 from nlp.training.start import Start
+from nlp.types import FloatArray
 
 
-def write_checkpoint(network: Network, start: Start, directory: Path) -> None:
-    """Write a network's weights, float32, its vocabulary and configurations; what stood there before is replaced."""
+def write_checkpoint(tensors: Mapping[str, FloatArray], start: Start, directory: Path) -> None:
+    """Write weights, and the vocabulary and configurations of a start; what stood there before is replaced."""
     made = directory.with_name(f".{directory.name}-new")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    tensors = {name: value.detach().float().cpu().numpy() for name, value in network.kept().items()}
-    save_tensors(tensors, made / "pytorch_model.bin")
+    save_tensors(dict(tensors), made / "pytorch_model.bin")
     (made / "vocab.txt").write_text("".join(f"{token}\n" for token in start.vocabulary), "utf-8")
     contents = configurations(start.architecture, start.tags)
     contents["tokenizer_config.json"] |= {"do_lower_case": start.lower_case, "strip_accents": start.strip_accents}

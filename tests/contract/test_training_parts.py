@@ -1,6 +1,7 @@
 """The parts of training, held against the core: likelihood, network, adversary, scripts, teachers. Needs `parity`."""
 
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ from checkpoints import SMALL, random_tensors, write_checkpoint
 
 import nlp
 from nlp.batching import token_batch
+from nlp.convert import convert
 from nlp.crf import Crf as ServedCrf
 from nlp.crf import Place
+from nlp.errors import ModelError, TrainingError
 from nlp.labels import Scheme
 from nlp.synth import bioes
 from nlp.types import Window
@@ -144,3 +147,32 @@ def test_a_teacher_may_have_its_characters_in_another_order_and_lack_some(tmp_pa
     ids[ids == last] = unknown
     both = Teachers([tmp_path / "plain", turned], start, "cpu", "float32").emissions(ids, torch.tensor([4]))
     torch.testing.assert_close(found, both)
+
+
+def test_an_average_is_of_the_weights_by_their_shares(tmp_path):
+    from nlp.training.average import average
+    from nlp.training.start import read_start
+
+    one, other = random_tensors(1), random_tensors(2)
+    sources = [(write_checkpoint(tmp_path / "one", one), 3.0), (write_checkpoint(tmp_path / "other", other), 1.0)]
+    average(sources, tmp_path / "mean")
+    mean = read_start(tmp_path / "mean")
+    assert {name for name in one if "pooler" not in name} <= set(mean.tensors)
+    for name, value in mean.tensors.items():
+        assert np.allclose(value, 0.75 * one[name] + 0.25 * other[name], atol=1e-7), name
+    assert mean.tags == read_start(sources[0][0]).tags
+    convert(tmp_path / "mean", tmp_path / "served")
+    assert nlp.load(tmp_path / "served").annotate(["王小明在北京。"])
+    with pytest.raises(ModelError, match="is not empty"):
+        average(sources, tmp_path / "mean")
+
+
+def test_models_of_two_kinds_have_no_average(tmp_path):
+    from nlp.training.average import average
+
+    one = (write_checkpoint(tmp_path / "one", random_tensors(1)), 1.0)
+    with pytest.raises(TrainingError, match=r"default has another architecture than .*one"):
+        average([one, (Path("default"), 1.0)], tmp_path / "mean")
+    with pytest.raises(TrainingError, match="no sum above 0"):
+        average([(one[0], 0.0)], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
