@@ -26,7 +26,7 @@ def main(gold_file: str, picture: str) -> None:
     _, axes = plt.subplots(figsize=(5.6, 4.6), layout="constrained")
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--")
     for decode, (name, colour) in CURVES.items():
-        annotator = nlp.load(decode=decode)
+        annotator = nlp.load(decode=decode, min_score=0.0)
         found = calibrate(gold, annotator.annotate(texts), annotator.types, gold_names={}, predicted_names={})
         scores, shares = [each.score for each in found.bins], [each.right for each in found.bins]
         axes.plot(scores, shares, color=colour, linewidth=1.5, label=f"{name}, error {found.error:.3f}")
