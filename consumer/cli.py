@@ -208,6 +208,6 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 def _help(field: FieldInfo) -> str:
     """Return a setting's help, with its default where that is a value."""
     if field.is_required() or field.default_factory or field.default is None:
-        return f"{field.description}".replace("%", "%%")
+        return str(field.description).replace("%", "%%")
     default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     return f"{field.description} (default: {default})".replace("%", "%%")

@@ -41,9 +41,8 @@ def convert(
     """Convert the RaNER checkpoint in `source` to a serving directory and return its manifest.
 
     `revision` defaults to the start of the weights' digest; `min_score` is the least score of an entity that the model
-    gives. The plain scale is a little finer, and only for processors
-    with VNNI or AMX. Raises `CheckpointError` for what is no such checkpoint and `ModelError` when `destination`
-    exists and holds something.
+    gives. The plain scale is a little finer, and only for processors with VNNI or AMX. Raises `CheckpointError` for
+    what is no such checkpoint and `ModelError` when `destination` exists and holds something.
     """
     refuse_occupied(destination)
     checkpoint = read_checkpoint(source)

@@ -40,8 +40,8 @@ def load(
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
     `batch_tokens` in padded tokens, by default what `DEFAULT_BATCH_BYTES` hold, or `THREAD_TOKENS` for each of several
     threads. Spans that score below `min_score` are left out, by default the model's own, which is for strict spans.
-    `wrap` may put something around the engine, to measure it.
-    Raises `ModelError` when the directory is not whole, or cannot be read so.
+    `wrap` may put something around the engine, to measure it. Raises `ModelError` when the directory is not whole, or
+    cannot be read so.
     """
     directory = model.located(path)
     opened, runtime = open_engine(choose(engine, directory, threads), directory, threads)
