@@ -143,10 +143,11 @@ def share(text: str) -> float:
 
 
 def _source(text: str) -> tuple[Path, float]:
-    path, sign, share = text.rpartition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} names no share; expected DIRECTORY=SHARE")
-    return Path(path), float(share)
+    path, _, number = text.rpartition("=")
+    try:
+        return Path(path), float(number)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} ends in no share; expected SRC=SHARE, as default=0.5") from error
 
 
 def positive(text: str) -> int:

@@ -31,14 +31,16 @@ def average(sources: Sequence[tuple[Path, float]], destination: Path) -> None:
     for (path, _), start in zip(sources, starts, strict=True):
         if not start.tags:
             raise TrainingError(f"{path} is a bare encoder; expected a trained model")
-        for field in fields(Start):
-            if field.name != "tensors" and getattr(start, field.name) != getattr(first, field.name):
-                raise TrainingError(
-                    f"{path} has another {field.name} than {sources[0][0]}; expected models of one kind"
-                )
+        if (differing := _differing(first, start)) is not None:
+            raise TrainingError(f"{path} has another {differing} than {sources[0][0]}; expected models of one kind")
     names = [name for name in first.tensors if all(name in start.tensors for start in starts)]
     tensors = {
         name: np.average([start.tensors[name] for start in starts], axis=0, weights=shares).astype(np.float32)
         for name in names
     }
     write_checkpoint(tensors, first, destination)
+
+
+def _differing(one: Start, other: Start) -> str | None:
+    names = (field.name for field in fields(Start) if field.name != "tensors")
+    return next((name for name in names if getattr(one, name) != getattr(other, name)), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from nlp.synth import configurations, save_tensors
@@ -12,12 +11,12 @@ from nlp.training.start import Start
 from nlp.types import FloatArray
 
 
-def write_checkpoint(tensors: Mapping[str, FloatArray], start: Start, directory: Path) -> None:
+def write_checkpoint(tensors: dict[str, FloatArray], start: Start, directory: Path) -> None:
     """Write weights, and the vocabulary and configurations of a start; what stood there before is replaced."""
     made = directory.with_name(f".{directory.name}-new")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    save_tensors(dict(tensors), made / "pytorch_model.bin")
+    save_tensors(tensors, made / "pytorch_model.bin")
     (made / "vocab.txt").write_text("".join(f"{token}\n" for token in start.vocabulary), "utf-8")
     contents = configurations(start.architecture, start.tags)
     contents["tokenizer_config.json"] |= {"do_lower_case": start.lower_case, "strip_accents": start.strip_accents}

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from checkpoints import VOCABULARY, write_checkpoint
 
+from consumer.app import load_core
 from consumer.cli import main
+from consumer.metrics import Metrics
+from consumer.settings import Settings
 from nlp import model
 
 
@@ -98,6 +101,26 @@ def test_a_text_that_looks_like_json_can_be_read_as_text(run):
 def test_annotate_has_formats_for_people(run, format, expected):
     _, out, _ = run("annotate", "--format", format, stdin="王小明在北京".encode())
     assert out.startswith(expected)
+
+
+def test_a_models_least_score_holds_for_commands_and_for_a_worker_unless_they_ask_for_another(run, tmp_path):
+    text, served = "王小明在北京读书，abc中国人。" * 20, tmp_path / "served"
+    run("model", "convert", write_checkpoint(tmp_path / "checkpoint"), served, "--min-score", 1)
+    for asked, some in (((), False), (("--min-score", 0), True)):
+        _, out, _ = run("annotate", "--model", served, "--window", 60, *asked, stdin=text.encode())
+        assert bool(json.loads(out)["entities"]) is some
+    given = {"bootstrap_servers": "localhost:1", "input_topic": "in", "output_topic": "out"}
+    given |= {"model": served, "window": 60}
+    for asked, some in (({}, False), ({"min_score": 0.0}, True)):
+        core = load_core(Settings(**given, **asked), Metrics())
+        assert any(core.annotator.annotate([text])) is some
+
+
+def test_a_source_of_an_average_needs_a_share(run, tmp_path):
+    for source in ("default", "default=half"):
+        status, _, err = run("model", "average", tmp_path / "mean", source)
+        assert status == 2
+        assert "ends in no share; expected SRC=SHARE" in err
 
 
 def test_eval_prints_exact_figures(run, tmp_path):
