@@ -129,10 +129,13 @@ def read_manifest(directory: Path) -> Manifest:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
             raise ModelError(f"{path} is of another format; this version reads {FORMAT}: convert the checkpoint again")
-        return Manifest(**{**content, "labels": tuple(content["labels"])})
+        manifest = Manifest(**{**content, "labels": tuple(content["labels"])})
+        if not 0 <= manifest.min_score <= 1:
+            raise ValueError(f"min_score is {manifest.min_score}, a probability from 0 to 1 belongs there")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         expected = ", ".join(each.name for each in fields(Manifest))
         raise ModelError(f"{path} is not readable ({error}); expected a JSON object with format, {expected}") from error
+    return manifest
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

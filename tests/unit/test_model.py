@@ -74,6 +74,14 @@ def test_a_manifest_that_cannot_be_read_is_refused(directory, content, told):
         nlp.load(directory)
 
 
+@pytest.mark.parametrize("value", [45, -0.1])
+def test_a_least_score_that_is_no_probability_is_refused(directory, value):
+    content = json.loads((directory / "model.json").read_text())
+    (directory / "model.json").write_text(json.dumps({**content, "min_score": value}))
+    with pytest.raises(ModelError, match=rf"model.json is not readable \(min_score is {value}, a probability"):
+        nlp.load(directory)
+
+
 def test_a_checkpoint_in_place_of_a_serving_directory_is_told_how_to_convert(tmp_path):
     with pytest.raises(ModelError, match="raner-stream model convert"):
         nlp.load(tmp_path)
