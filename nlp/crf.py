@@ -18,7 +18,7 @@ from nlp.labels import Scheme
 from nlp.types import FloatArray
 
 Scores = NDArray[np.float64]
-Backpointers = NDArray[np.int8]
+Backpointers = NDArray[np.int16]
 
 NEIGHBOURHOOD = 16
 """Tokens on each side of a span that its probability is computed from. What lies farther moves it by less than 1e-4,
@@ -89,7 +89,7 @@ class Crf:
             scores[: lengths[i], row] = emissions[i]
         arrivals = np.ascontiguousarray(self.transitions.T)  # (to, from): the search runs over contiguous rows
         alpha = np.array([alphas[i] for i in order])
-        best = np.zeros((steps, texts, tags), np.int8)
+        best = np.zeros((steps, texts, tags), np.int16)
         running = texts
         with np.errstate(invalid="ignore"):
             for step in range(steps):

@@ -57,7 +57,7 @@ class Decoder:
         return Decoding(
             alpha=self._crf.initial(),
             emissions=self._crf.padded(no_tokens.astype(np.float32), NEIGHBOURHOOD, 0),
-            pointers=np.zeros((0, self._crf.edge + 1), np.int8),
+            pointers=np.zeros((0, self._crf.edge + 1), np.int16),
         )
 
     def advance(self, pieces: Sequence[Piece]) -> None:
@@ -87,7 +87,7 @@ class Decoder:
         """Return the spans whose end and neighbourhood are known, and let go of what lies before the rest."""
         decoding, settled = piece.decoding, []
         keep = len(decoding.tags)
-        for start, end, label in self._crf.scheme.runs(np.array(decoding.tags, np.int8)):
+        for start, end, label in self._crf.scheme.runs(np.array(decoding.tags, np.int16)):
             stop = end + 2 * NEIGHBOURHOOD
             if end - start > MAX_SPAN:
                 continue  # no span; if it goes on, the tags to come continue nothing, and open nothing

@@ -61,12 +61,12 @@ class Scheme:
         """The labels, each once, in order."""
         return tuple(dict.fromkeys(label for label in self.labels if label))
 
-    def spans(self, tags: NDArray[np.int8]) -> list[tuple[int, int, str]]:
+    def spans(self, tags: NDArray[np.int16]) -> list[tuple[int, int, str]]:
         """Return (start, end, label) of every span in a sequence of tag indices, shape (tokens,), in order."""
         runs = self.runs(tags)
         return [(start, end, label) for start, end, label in runs if end - start <= MAX_SPAN]
 
-    def runs(self, tags: NDArray[np.int8]) -> list[tuple[int, int, str]]:
+    def runs(self, tags: NDArray[np.int16]) -> list[tuple[int, int, str]]:
         """Return the same as `spans`, those over `MAX_SPAN` included."""
         found: list[tuple[int, int, str]] = []
         start = end = previous = -1

@@ -108,7 +108,7 @@ def train(arguments: argparse.Namespace) -> int:
     for name, report in measured.items():
         console.plain(name)
         reports.report(report, "table")
-    console.plain(str(recipe.output / trainer.BEST))
+    console.plain(str(recipe.output / trainer.LAST))
     return 0
 
 

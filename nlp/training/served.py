@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from nlp.types import FloatArray
 
 _BINARY_VERSION = 6  # of CTranslate2's model.bin
 _KINDS = (np.float32, np.int8, np.int16, np.int32, np.float16)  # by the number that model.bin has for them
+_ACTIVATIONS = {0: "relu", 1: "gelu_new", 3: "gelu"}  # by CTranslate2's numbers
 _HEAD = {
     "weight": "linear.weight",
     "bias": "linear.bias",
@@ -29,16 +31,30 @@ _HEAD = {
 Variables = Mapping[str, NDArray[Any]]
 
 
-def served_tensors(directory: Path, manifest: model.Manifest) -> dict[str, FloatArray]:
-    """Return a serving directory's weights by the names of a checkpoint, float32: int8 as what it stands for.
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The weights by the names of a checkpoint, float32, and what of the encoder `model.json` does not name."""
+
+    tensors: dict[str, FloatArray]
+    activation: str
+    layer_norm_epsilon: float
+
+
+def read_served(directory: Path, manifest: model.Manifest) -> Served:
+    """Read a serving directory's weights, int8 as what it stands for.
 
     The embedding of token types is 0: what a checkpoint had there went into the positions.
     """
     name = next(engine for engine in ("ct2-fp32", "ct2-int8") if engine in manifest.engines)
-    with (directory / model.ENCODERS[name] / "model.bin").open("rb") as file:
+    encoder = directory / model.ENCODERS[name]
+    with (encoder / "model.bin").open("rb") as file:
         variables = dict(_variables(file, Path(file.name)))
     head = asdict(model.read_head(directory))
-    return {**_encoder(variables, manifest), **{_HEAD[part]: values for part, values in head.items()}}
+    return Served(
+        tensors={**_encoder(variables, manifest), **{_HEAD[part]: values for part, values in head.items()}},
+        activation=_ACTIVATIONS[int(variables["encoder/activation"])],
+        layer_norm_epsilon=json.loads((encoder / "config.json").read_text(encoding="utf-8"))["layer_norm_epsilon"],
+    )
 
 
 def _encoder(variables: Variables, manifest: model.Manifest) -> dict[str, FloatArray]:

@@ -16,7 +16,7 @@ from nlp.checkpoint import (
     read_small_files,
     vocabulary_in,
 )
-from nlp.errors import CheckpointError, TrainingError
+from nlp.errors import CheckpointError, LabelError, TrainingError
 from nlp.layout import read_json
 from nlp.synth import bioes, impossible
 from nlp.tensors import load_tensors, renamed, weights_file
@@ -24,7 +24,7 @@ from nlp.tokenizer import Tokenizer
 from nlp.training.pruning import WORDS, with_channels, with_layers, with_neurons
 from nlp.training.recipe import Recipe
 from nlp.training.scripts import Scripts
-from nlp.training.served import served_tensors
+from nlp.training.served import read_served
 from nlp.training.vocabulary import cut
 from nlp.types import FloatArray
 
@@ -50,7 +50,7 @@ class Start:
 
 
 def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
-    """Read what a recipe begins with; a head of the same tags is taken over, another begun anew.
+    """Read what a recipe begins with; a head of the same tags, in whatever order, is taken over, another begun anew.
 
     Raises `TrainingError` or `CheckpointError` for what is neither an encoder, a checkpoint nor a serving directory.
     """
@@ -61,7 +61,9 @@ def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
     vocabulary = cut(found.vocabulary, scripts.relatives if scripts and recipe.relatives else None)
     tensors = {**found.tensors, WORDS: found.tensors[WORDS][list(vocabulary.rows)]}
     tags = bioes(recipe.labels)
-    if found.tags != tags:
+    if set(found.tags) == set(tags):
+        tensors |= _reordered(tensors, [found.tags.index(tag) for tag in tags])
+    else:
         tensors = {name: value for name, value in tensors.items() if name.startswith("encoder.")}
         tensors |= _transitions(tags, recipe.impossible)
     shape = replace(found.architecture, vocabulary=len(vocabulary.tokens))
@@ -97,21 +99,20 @@ def _pruned(start: Start, recipe: Recipe) -> Start:
 def _served(directory: Path) -> Start:
     manifest = model.read_manifest(directory)
     model.verify(directory, manifest)
-    tensors = served_tensors(directory, manifest)
+    served = read_served(directory, manifest)
     vocabulary = tuple(model.read_vocabulary(directory))
-    positions = len(tensors["encoder.embeddings.position_embeddings.weight"])
     shape = Architecture(
         layers=manifest.layers,
         heads=manifest.heads,
         hidden=manifest.hidden,
         intermediate=manifest.intermediate,
         vocabulary=len(vocabulary),
-        positions=positions,
+        positions=len(served.tensors["encoder.embeddings.position_embeddings.weight"]),
         token_types=2,
-        activation="gelu",  # what a manifest does not name; RaNER's
-        layer_norm_epsilon=1e-12,
+        activation=served.activation,
+        layer_norm_epsilon=served.layer_norm_epsilon,
     )
-    return Start(shape, vocabulary, manifest.lower_case, manifest.strip_accents, manifest.labels, tensors)
+    return Start(shape, vocabulary, manifest.lower_case, manifest.strip_accents, manifest.labels, served.tensors)
 
 
 def _checkpoint(directory: Path) -> Start:
@@ -143,8 +144,14 @@ def _named(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 def _tags(directory: Path) -> tuple[str, ...]:
     try:
         return read_small_files(directory)[2].tags
-    except CheckpointError:
-        return ()  # a bare encoder names no tags
+    except (CheckpointError, LabelError):
+        return ()  # a bare encoder names no tags, or such as LABEL_0
+
+
+def _reordered(tensors: Mapping[str, FloatArray], order: list[int]) -> dict[str, FloatArray]:
+    """Return the head and the CRF with their tags in another order."""
+    head = {name: value[order] for name, value in tensors.items() if name.startswith(("linear.", "crf."))}
+    return head | {"crf.transitions": head["crf.transitions"][:, order]}
 
 
 def _transitions(tags: tuple[str, ...], impossible_score: float) -> dict[str, FloatArray]:

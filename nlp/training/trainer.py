@@ -48,8 +48,8 @@ class Progress:
 def train(recipe: Recipe, show: Show) -> dict[str, Report]:
     """Train to the end and return the figures on the dev sets of the weights in `LAST`.
 
-    `BEST` is the checkpoint with the best mean F1 over the dev sets. Under one seed, device and number of threads, a
-    run that was killed and went on ends with the same weights as one that was not.
+    `BEST` is the checkpoint with the best mean F1 over the dev sets, where there are any. Under one seed, device and
+    number of threads, a run that was killed and went on ends with the same weights as one that was not.
     """
     _prepare(recipe)
     shares = recipe.variants
@@ -89,7 +89,8 @@ class _Run:
         self._saved = time.monotonic()
         self._f1: dict[str, float] = {}
         if not self._place.step:
-            self._journal.write({"step": 0, **_data(corpora), "tokens": len(start.vocabulary)})
+            head = "new" if "linear.weight" not in start.tensors else "the encoder's"
+            self._journal.write({"step": 0, **_data(corpora), "tokens": len(start.vocabulary), "head": head})
 
     def run(self) -> dict[str, Report]:
         """Take the steps that are left, saving, measuring and logging on the way."""
@@ -112,6 +113,8 @@ class _Run:
                 if place.step % self._recipe.evaluate_every == 0:
                     self._measure(reached)
                 self._save_in_time()
+            if count < len(batches):
+                break  # with more epochs it goes on from here
             place.epoch, place.batch = place.epoch + 1, 0
         reports = self._measure(epochs)
         self._save()
@@ -156,7 +159,7 @@ class _Run:
         self._journal.write({**entry, "f1": self._f1, "mean_f1": round(mean, 5), "types": types})
         self._journal.draw()
         write_checkpoint(network.kept(), self._start, output / LAST)
-        if mean > self._place.best:
+        if reports and mean > self._place.best:
             self._place.best = mean
             write_checkpoint(network.kept(), self._start, output / BEST)
         return reports

@@ -147,6 +147,19 @@ def test_a_run_that_has_ended_can_be_written_as_the_mean_with_its_start(recipe, 
     torch.testing.assert_close(between, 0.75 * end + 0.25 * start, atol=1e-3, rtol=0)
 
 
+def test_more_epochs_go_on_where_a_part_of_one_ended(recipe):
+    text = (recipe / "recipe.toml").read_text().replace('dev = "dev.jsonl"\n', "").replace("OUTPUT", "longer")
+    ended = []
+    for epochs in ("0.5", "1"):
+        (recipe / "longer.toml").write_text(text.replace("epochs = 6", f"epochs = {epochs}"))
+        command = [sys.executable, "-m", "consumer", "train", str(recipe / "longer.toml")]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ended.append(steps(recipe, "longer"))
+    assert ended[0] == pytest.approx(ended[1] / 2, abs=0.5)
+    assert (recipe / "longer" / "last").is_dir()
+    assert not (recipe / "longer" / "best").exists(), "no dev set says what is best"
+
+
 def test_a_smaller_network_learns_from_a_teacher_what_nobody_labelled(recipe, unbroken):
     lines = (recipe / "train.jsonl").read_text(encoding="utf-8").splitlines()
     (recipe / "raw.txt").write_text("\n".join(json.loads(line)["text"] for line in lines), encoding="utf-8")

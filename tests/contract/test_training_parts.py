@@ -67,7 +67,7 @@ def test_the_likelihood_gives_a_span_the_probability_that_the_core_gives_it():
     served = ServedCrf.of(*arrays, scheme)
     place = Place(served.padded(emissions, 1, 1), 2, 4, "PER")
     paths = np.array(
-        [p for p in product(range(len(TAGS)), repeat=3) if (1, 3, "PER") in scheme.spans(np.array(p, np.int8))]
+        [p for p in product(range(len(TAGS)), repeat=3) if (1, 3, "PER") in scheme.spans(np.array(p, np.int16))]
     )
     rows = torch.from_numpy(np.repeat(emissions[None], len(paths), 0))
     loss = crf(rows, torch.from_numpy(paths), torch.full((len(paths),), 3))

@@ -6,6 +6,7 @@ from engines import BIO, BIOES, random_crf
 
 from nlp.crf import NEIGHBOURHOOD, Place
 from nlp.decoder import Decoder, Piece
+from nlp.synth import bioes
 
 
 def all_sequences(crf, emissions):
@@ -32,14 +33,14 @@ def test_spans_and_scores_are_those_of_counting_every_sequence(tags, seed):
     emissions = np.random.default_rng(seed).normal(0, 1.5, (1 + seed % 6, crf.edge)).astype(np.float32)
     sequences = list(all_sequences(crf, emissions))
     best, _ = max(sequences, key=lambda pair: pair[1])
-    expected = crf.scheme.spans(np.array(best, np.int8))
+    expected = crf.scheme.spans(np.array(best, np.int16))
     total = sum(np.exp(score) for _, score in sequences)
     for span, (start, end, label) in zip(decode(crf, emissions), expected, strict=True):
         assert (span.start, span.end, span.label) == (start, end, label)
         same = [
             np.exp(score)
             for sequence, score in sequences
-            if (start, end, label) in crf.scheme.spans(np.array(sequence, np.int8))
+            if (start, end, label) in crf.scheme.spans(np.array(sequence, np.int16))
         ]
         assert span.score == pytest.approx(sum(same) / total, abs=1e-9)
 
@@ -71,6 +72,14 @@ def test_memory_of_a_text_in_progress_does_not_grow_with_it():
         decoder.advance([Piece(decoding, draw.normal(0, 2, (100, crf.edge)).astype(np.float32), last=False)])
         kept.append(len(decoding.emissions) + len(decoding.tags) + len(decoding.pointers))
     assert max(kept) < 400
+
+
+def test_a_model_may_have_more_tags_than_a_byte_counts():
+    crf = random_crf(11, bioes([f"T{i}" for i in range(100)]))
+    emissions = np.zeros((4, crf.edge), np.float32)
+    emissions[[0, 3], crf.scheme.outside] = 50
+    emissions[[1, 2], [crf.scheme.tags.index("B-T99"), crf.scheme.tags.index("E-T99")]] = 50
+    assert [(span.start, span.end, span.label) for span in decode(crf, emissions)] == [(1, 3, "T99")]
 
 
 def test_no_spans_need_no_scores():

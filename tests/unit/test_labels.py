@@ -9,7 +9,7 @@ BIO = Scheme.of(["B-PER", "I-PER", "O", "B-LOC", "I-LOC"])
 
 
 def spans(scheme: Scheme, tags: str) -> list[tuple[int, int, str]]:
-    return scheme.spans(np.array([scheme.tags.index(tag) for tag in tags.split()], np.int8))
+    return scheme.spans(np.array([scheme.tags.index(tag) for tag in tags.split()], np.int16))
 
 
 @pytest.mark.parametrize(

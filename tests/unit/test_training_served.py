@@ -11,7 +11,7 @@ from nlp.convert import convert
 from nlp.errors import TrainingError
 from nlp.synth import bioes
 from nlp.training.recipe import Recipe
-from nlp.training.served import served_tensors
+from nlp.training.served import read_served
 from nlp.training.start import begin
 
 POSITIONS = "encoder.embeddings.position_embeddings.weight"
@@ -29,7 +29,7 @@ def test_the_weights_of_a_serving_directory_are_those_it_was_made_from(tmp_path,
     original, directory, manifest = served(tmp_path, quantization)
     if quantization == "int8":  # the same encoder, its LayerNorm outputs centred
         original = centred(read_checkpoint(tmp_path / "checkpoint"))
-    read = served_tensors(directory, manifest)
+    read = read_served(directory, manifest).tensors
     assert set(read) == set(original)
     np.testing.assert_array_equal(read[TYPES], 0)
     np.testing.assert_allclose(read[POSITIONS], original[POSITIONS] + original[TYPES][0], atol=1e-6)
@@ -47,6 +47,27 @@ def test_a_run_that_begins_with_a_serving_directory_takes_its_head_over(tmp_path
     assert start.tags == bioes(["PER"])
     for name in ("linear.weight", "linear.bias", "crf.transitions", "crf.start_transitions"):
         np.testing.assert_array_equal(start.tensors[name], original[name])
+
+
+def test_a_head_is_taken_over_with_its_tags_in_another_order():
+    orders = (("PER", "LOC", "ORG"), ("ORG", "PER", "LOC"))
+    theirs, ours = (begin(Recipe(model.DEFAULT, model.DEFAULT, (), labels=labels), None) for labels in orders)
+    assert theirs.tags != ours.tags
+    order = [theirs.tags.index(tag) for tag in ours.tags]
+    np.testing.assert_array_equal(ours.tensors["linear.weight"], theirs.tensors["linear.weight"][order])
+    moves = theirs.tensors["crf.transitions"]
+    np.testing.assert_array_equal(ours.tensors["crf.transitions"], moves[np.ix_(order, order)])
+
+
+def test_what_the_manifest_does_not_name_of_an_encoder_is_read_too(tmp_path):
+    convert(write_checkpoint(tmp_path / "checkpoint", hidden_act="relu", layer_norm_eps=1e-5), tmp_path / "served")
+    start = begin(Recipe(tmp_path / "served", tmp_path, (), windows=(62,)), None)
+    assert (start.architecture.activation, start.architecture.layer_norm_epsilon) == ("relu", 1e-5)
+
+
+def test_an_encoder_with_tags_that_are_none_is_a_bare_one(tmp_path):
+    directory = write_checkpoint(tmp_path / "bert", tags=("LABEL_0", "LABEL_1"))
+    assert "linear.weight" not in begin(Recipe(directory, tmp_path, (), windows=(62,)), None).tensors
 
 
 def test_a_run_with_other_labels_begins_a_head_in_which_bioes_is_what_is_likely(tmp_path):
