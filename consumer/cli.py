@@ -186,8 +186,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
-        type=Path,
-        default=Path("default"),
+        default="default",
         metavar="DIRECTORY",
         help="serving directory, or a packaged model: default, tiny (default: default)",
     )

@@ -101,7 +101,7 @@ def add_average(parser: argparse.ArgumentParser) -> None:
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add the options of `model verify`."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="serving directory, or a packaged model")
+    parser.add_argument("directory", metavar="DIR", help="serving directory, or a packaged model")
     parser.add_argument("texts", metavar="TEXTS", help="a text a line, or JSON lines with a field text; - for stdin")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="SRC", help="what it was made from, if it holds int8 alone (default: none)"
@@ -126,9 +126,8 @@ def add_info(parser: argparse.ArgumentParser) -> None:
     """Add the options of `model info`."""
     parser.add_argument(
         "directory",
-        type=Path,
         nargs="?",
-        default=Path("default"),
+        default="default",
         metavar="DIR",
         help="serving directory, or a packaged model: default, tiny (default: default)",
     )
@@ -142,10 +141,10 @@ def share(text: str) -> float:
     return number
 
 
-def _source(text: str) -> tuple[Path, float]:
+def _source(text: str) -> tuple[str, float]:
     path, _, number = text.rpartition("=")
     try:
-        return Path(path), float(number)
+        return path, float(number)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} ends in no share; expected SRC=SHARE, as default=0.5") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -78,7 +79,8 @@ def decode_lines(file: IO[bytes], fields: Sequence[str], format: str) -> Iterato
     for number, raw in enumerate(file, 1):
         value = raw.removesuffix(b"\n").removesuffix(b"\r")
         if reading is None and (format != "auto" or value.strip()):
-            is_json = format == "jsonl" or (format == "auto" and value.lstrip().startswith(b"{"))
+            begun = value.removeprefix(BOM_UTF8).lstrip()
+            is_json = format == "jsonl" or (format == "auto" and begun.startswith(b"{"))
             reading = Format(tuple(fields) if is_json else (), _NO_LIMIT)
         if reading and reading.fields and not value.strip():
             continue

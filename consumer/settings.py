@@ -104,9 +104,7 @@ class Settings(BaseModel):
         0.1, ge=0, unit="seconds", help="time that outcomes are gathered for before they are committed"
     )
 
-    model: Path = _setting(
-        Path("default"), unit="directory", help="serving directory, or a packaged model: default, tiny"
-    )
+    model: str = _setting("default", unit="directory", help="serving directory, or a packaged model: default, tiny")
     engine: Literal["auto", "fastest", "ct2-int8", "ct2-fp32"] = _setting(
         "auto", help="what computes the model: auto goes by the processor, fastest measures what the directory holds"
     )

@@ -64,10 +64,12 @@ def evaluate(
     *,
     gold_names: Mapping[str, str],
     predicted_names: Mapping[str, str],
+    counted: Collection[str] | None = None,
 ) -> Report:
     """Compare predictions with gold, types renamed on either side first.
 
-    `labels` are all that the model can predict. A type counts when the model can predict it and the gold has it.
+    `labels` are all that the model can predict. A type counts when the model can predict it and the gold has it, or,
+    where only a part of the gold is given, when it is among those `counted` in the whole.
     """
     pairs = [
         (
@@ -79,7 +81,7 @@ def evaluate(
     texts = [tuple(map(_by_type, (expected, guessed, expected & guessed))) for expected, guessed in pairs]
     wanted, found, correct = (sum((text[side] for text in texts), Counter[str]()) for side in range(3))
     possible = {predicted_names.get(label, label) for label in labels}
-    shared = sorted(set(wanted) & possible)
+    shared = sorted(set(wanted if counted is None else counted) & possible)
     types = {name: Counts(wanted[name], found[name], correct[name]) for name in shared}
     counts = np.array([[sum(side[name] for name in shared) for side in text] for text in texts], np.int64)
     low, high = f1_interval(counts.reshape(-1, 3))

@@ -26,7 +26,7 @@ def read_gold(path: Path) -> list[Gold]:
     Raises `GoldError` naming the file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # some editors write a byte-order mark
     except (OSError, UnicodeDecodeError) as error:
         raise GoldError(f"{path} cannot be read as UTF-8 text: {error}") from error
     first = next((line for line in lines if line.strip()), "")

@@ -100,8 +100,8 @@ class Model:
 
 
 def located(path: Path | str) -> Path:
-    """Return the directory meant: a packaged model's by its name, even where another has that name."""
-    return PACKAGED.get(str(path), Path(path))
+    """Return the directory meant: a packaged model's by its name, even beside a directory of it, which is `./tiny`."""
+    return PACKAGED.get(str(path), Path(path).absolute())
 
 
 def read(directory: Path, engine: str) -> Model:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from consumer.bench.subject import Found, Subject
@@ -48,7 +47,7 @@ def _worker(options: Mapping[str, Any]) -> Subject:
         input_topic=TOPICS[0],
         output_topic=TOPICS[1],
         dead_letter_topic=TOPICS[2],
-        model=Path(options["served"]),
+        model=options["served"],
         threads=options["threads"],
         http_port=0,
     )

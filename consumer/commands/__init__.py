@@ -86,11 +86,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
     types = annotator.types
     predicted = annotator.annotate([document.text for document in gold])
     measure = partial(evaluation.evaluate, labels=types, gold_names=theirs, predicted_names=ours)
-    lengths = evaluation.by_length(gold, predicted, measure) if arguments.by_length else {}
+    whole = measure(gold, predicted)
+    grouped = partial(measure, counted=whole.types)
+    lengths = evaluation.by_length(gold, predicted, grouped) if arguments.by_length else {}
     scores = None
     if arguments.calibration:
         scores = calibrate(gold, predicted, types, gold_names=theirs, predicted_names=ours)
-    reports.report(measure(gold, predicted), arguments.format, lengths, scores)
+    reports.report(whole, arguments.format, lengths, scores)
     return 0
 
 

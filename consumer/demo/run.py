@@ -88,7 +88,7 @@ class Account:
         return self.annotated + sum(self.dead_letters.values())
 
 
-def run_demo(show: Show, count: int | None = None, model: Path = Path("default")) -> Summary:
+def run_demo(show: Show, count: int | None = None, model: str = "default") -> Summary:
     """Run it and return the account; raise `DemoFailed` when the worker ends early or nothing comes out for a while."""
     feed = tuple(messages(count))
     topics = {INPUT: _PARTITIONS, OUTPUT: _PARTITIONS, DEAD_LETTERS: 1}
@@ -167,7 +167,7 @@ def _summary(produced: int, account: Account, begun: float, peak: float) -> Summ
 
 
 @contextmanager
-def _worker(servers: str, log: Path, model: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(servers: str, log: Path, model: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run `raner-stream run` as anyone would, told by its environment."""
     told = {
         "RANER_BOOTSTRAP_SERVERS": servers,
@@ -177,7 +177,7 @@ def _worker(servers: str, log: Path, model: Path) -> Iterator[subprocess.Popen[b
         "RANER_MAX_CHARS": str(MAX_CHARS),
         "RANER_HTTP_PORT": "0",
         "RANER_KAFKA_CONSUMER_FETCH_WAIT_MAX_MS": _FETCH_WAIT,
-        "RANER_MODEL": str(model),
+        "RANER_MODEL": model,
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("RANER_")}
     with log.open("wb") as errors:

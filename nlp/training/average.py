@@ -15,13 +15,14 @@ from nlp.training.start import Start, read_start
 from nlp.training.write import write_checkpoint
 
 
-def average(sources: Sequence[tuple[Path, float]], destination: Path) -> None:
+def average(sources: Sequence[tuple[Path | str, float]], destination: Path) -> None:
     """Write a RaNER checkpoint whose weights are the mean of those of `sources`, each with its share of their sum.
 
     A source is a RaNER checkpoint, a serving directory or a packaged model's name. What not all of them have, as a
     pooler, is left out. int8 has its LayerNorm outputs centred (`nlp.centre`), so its weights mean the same as another
-    model's only where both are int8, or the other began with it. Source: Wortsman et al., 2022, Model soups. Raises `TrainingError` when they are not of one
-    kind or the shares have no sum above 0, and `ModelError` when `destination` exists and holds something.
+    model's only where both are int8, or the other began with it. Source: Wortsman et al., 2022, Model soups. Raises
+    `TrainingError` when they are not of one kind or the shares have no sum above 0, and `ModelError` when
+    `destination` exists and holds something.
     """
     refuse_occupied(destination)
     shares = np.array([share for _, share in sources], np.float32)

@@ -67,6 +67,12 @@ def test_annotate_recognises_a_json_object_a_line_and_keeps_what_else_it_has(run
     assert '"attributes": {"n":1.10}' in out
 
 
+def test_a_byte_order_mark_is_no_part_of_json_lines(run):
+    value = json.dumps({"id": 7, "text": "王小明"}, ensure_ascii=False)
+    _, out, _ = run("annotate", stdin=f"{value}\n".encode("utf-8-sig"))
+    assert [(line["id"], line["text"]) for line in lines(out)] == [(7, "王小明")]
+
+
 def test_annotate_takes_several_fields(run):
     value = json.dumps({"title": "王小明", "body": "在上海"}).encode()
     _, out, _ = run("annotate", "--text-fields", "title,body", stdin=value)
@@ -110,7 +116,7 @@ def test_a_models_least_score_holds_for_commands_and_for_a_worker_unless_they_as
         _, out, _ = run("annotate", "--model", served, "--window", 60, *asked, stdin=text.encode())
         assert bool(json.loads(out)["entities"]) is some
     given = {"bootstrap_servers": "localhost:1", "input_topic": "in", "output_topic": "out"}
-    given |= {"model": served, "window": 60}
+    given |= {"model": str(served), "window": 60}
     for asked, some in (({}, False), ({"min_score": 0.0}, True)):
         core = load_core(Settings(**given, **asked), Metrics())
         assert any(core.annotator.annotate([text])) is some

@@ -30,6 +30,11 @@ def test_entities_may_be_triples(tmp_path):
     assert gold.entities == {(0, 3, "PER"), (4, 6, "LOC")}
 
 
+@pytest.mark.parametrize("line", ["王 S-PER", '{"text": "王", "ents": [[0, 1, "PER"]]}'])
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path, line):
+    assert read_gold(written(tmp_path, f"\ufeff{line}\n")) == [Gold("王", frozenset({(0, 1, "PER")}))]
+
+
 @pytest.mark.parametrize("tags", ["B-PER I-PER I-PER O B-LOC I-LOC", "B-PER M-PER E-PER O B-LOC E-LOC"])
 @pytest.mark.parametrize("separator", [" ", "\t", " x y "])
 def test_conll_columns_are_read(tmp_path, tags, separator):
@@ -110,6 +115,14 @@ def test_the_interval_of_f1_is_that_of_a_share_over_texts():
     low, high = f1_interval(counts)
     assert (low, high) == pytest.approx((0.8 - 1.96 * 0.04, 0.8 + 1.96 * 0.04), abs=0.015)
     assert f1_interval(np.repeat(counts, 100, axis=0)) == pytest.approx((0.8, 0.8), abs=0.01)
+
+
+def test_a_part_of_the_gold_counts_the_types_of_the_whole():
+    """Texts of one length may have no entity of a type: one predicted there is wrong all the same."""
+    gold, found = [Gold("x" * 50, frozenset({(0, 2, "PER")}))], [[Span(0, 2, "PER", 1.0), Span(3, 5, "LOC", 1.0)]]
+    measure = partial(evaluate, labels=("PER", "LOC"), gold_names={}, predicted_names={})
+    assert measure(gold, found).micro.precision == 1.0
+    assert measure(gold, found, counted=("PER", "LOC")).micro.precision == 0.5
 
 
 def test_texts_are_measured_by_their_length():

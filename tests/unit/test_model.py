@@ -27,6 +27,7 @@ def test_a_packaged_model_goes_by_its_name_wherever_a_worker_starts(tmp_path, mo
     assert model.located("default") == model.located(Path("default")) == model.DEFAULT
     assert model.located("tiny") == model.TINY
     assert model.located("/models/tiny") == Path("/models/tiny")
+    assert model.located("./default") == model.located(model.located("./default")) == tmp_path / "default"
 
 
 @pytest.mark.parametrize("name", ["encoder/model.bin", "head.npz", "vocab.txt"])

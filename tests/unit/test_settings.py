@@ -124,7 +124,7 @@ def test_no_secret_is_shown():
 
 
 def test_an_empty_variable_counts_as_none():
-    assert loaded(environment={"RANER_MODEL": "", "RANER_THREADS": ""}).settings.model == Path("default")
+    assert loaded(environment={"RANER_MODEL": "", "RANER_THREADS": ""}).settings.model == "default"
 
 
 def test_dead_letters_have_a_topic_of_their_own_by_default():
@@ -160,4 +160,4 @@ def test_every_setting_has_help():
 
 
 def test_the_model_is_a_path():
-    assert loaded({"model": "/models/raner"}).settings.model == Path("/models/raner")
+    assert loaded({"model": "/models/raner"}).settings.model == "/models/raner"
