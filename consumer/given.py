@@ -15,6 +15,7 @@ from consumer.errors import SettingsError
 PREFIX = "RANER_"
 KAFKA_PREFIX = "RANER_KAFKA_"
 CONFIG_VARIABLE = "RANER_CONFIG"
+_SERVICE = "RANER_STREAM_"  # how Kubernetes tells of a Service that is called raner-stream
 
 _SECRET = re.compile(r"password|secret|token|jaas|oauthbearer|\.pem$|\.key$|key\.pem", re.IGNORECASE)
 SECRETS = ("sasl_password", "tls_key_password")
@@ -71,7 +72,7 @@ def from_environment(environment: Mapping[str, str], names: Collection[str]) -> 
         elif key in known:
             if value:  # an empty variable is one that a compose file left open
                 values[known[key]] = value
-        elif key.startswith(PREFIX) and key != CONFIG_VARIABLE:
+        elif key.startswith(PREFIX) and not key.startswith(_SERVICE) and key != CONFIG_VARIABLE:
             unknown.append(key)
     if unknown:
         raise SettingsError(

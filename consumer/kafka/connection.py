@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError
 
+from consumer.kafka.lag import Lag
 from consumer.metrics import Metrics
-from consumer.records import Partition
 
 SILENT_SECONDS = 5.0  # a broker that owes an answer for so long counts as away
 _AWAY = {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._RESOLVE, KafkaError._SSL}
@@ -34,6 +33,7 @@ class Connection:
     ) -> None:
         """`silent_seconds` is how long an answer may take; `clock` counts seconds from any origin."""
         self._client, self._metrics = client, metrics
+        self.lag = Lag(metrics)
         self._silent_seconds, self._clock = silent_seconds, clock
         self._error: str | None = None  # until a broker answers
         self._silence: str | None = None  # until the statistics say otherwise
@@ -64,7 +64,7 @@ class Connection:
             self._note(0.0)
 
     def on_statistics(self, text: str) -> None:
-        """Take librdkafka's statistics: which brokers are up and which owe an answer, how far partitions are behind."""
+        """Take librdkafka's statistics: which brokers are up and which owe an answer, where partitions end."""
         statistics = json.loads(text)
         up = [broker for broker in statistics["brokers"].values() if broker["state"] == "UP"]
         self._metrics.brokers.labels(self._client).set(sum(broker["nodeid"] >= 0 for broker in up))
@@ -74,20 +74,7 @@ class Connection:
         if (up or self._idle) and not self._silence:
             self._error = self._told = None
         self._note(seconds)
-        for topic in statistics["topics"].values():
-            for number, partition in topic["partitions"].items():
-                if partition.get("consumer_lag", -1) >= 0:
-                    self.on_lag((topic["topic"], int(number)), partition["consumer_lag"])
-
-    def on_lag(self, partition: Partition, records: int) -> None:
-        """Note how far a partition is behind its end."""
-        self._metrics.lag.labels(partition[0], str(partition[1])).set(records)
-
-    def forget_lag(self, partitions: Iterable[Partition]) -> None:
-        """Stop exporting the lag of partitions that another worker has now."""
-        for topic, number in partitions:
-            with suppress(KeyError):  # none was exported yet
-                self._metrics.lag.remove(topic, str(number))
+        self.lag.on_statistics(statistics["topics"])
 
     def on_success(self) -> None:
         """Note that a broker answered; one of several may be silent all the same."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -14,11 +17,72 @@ from consumer.kafka.clients import consumer_properties, failed, producer_propert
 from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import record_of
 from consumer.kafka.positions import answered
+from consumer.kafka.publishing import REFUSALS
 from consumer.metrics import Metrics
 from consumer.records import Headers, Record
 from consumer.settings import Settings
 
 _BROKER_SECONDS = 30.0
+_AWAY = {KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT}
+# Others may still go to the same topic. What is in neither set concerns all: a right, the topic, the producer.
+_OF_THE_RECORD = (REFUSALS.keys() - {KafkaError.TOPIC_AUTHORIZATION_FAILED}) | {
+    KafkaError._INVALID_DIFFERENT_RECORD,
+    KafkaError._UNKNOWN_PARTITION,
+}
+_LARGER = "raise its max.message.bytes, and RANER_KAFKA_PRODUCER_MESSAGE_MAX_BYTES"
+_REMEDIES = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the right to write to it (kafka-acls.sh)",
+    KafkaError.MSG_SIZE_TOO_LARGE: _LARGER,
+    KafkaError.RECORD_LIST_TOO_LARGE: _LARGER,
+    KafkaError.INVALID_MSG_SIZE: _LARGER,
+    KafkaError.INVALID_TIMESTAMP: "raise its message.timestamp.before.max.ms, or .after.max.ms",
+    KafkaError._UNKNOWN_PARTITION: "give it the partitions back that it had",
+}
+
+_Sending = tuple[Record, str, int, Headers, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that the broker did not take: its letter's place, where it was to go, why, and what can be done.
+
+    `of_the_record`: it was refused for itself, and others may still go to the same topic.
+    """
+
+    partition: int
+    offset: int
+    topic: str
+    why: str
+    remedy: str
+    of_the_record: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """How far a partition of the dead-letter topic is done, but for offsets before that whose records were refused."""
+
+    done: int
+    refused: frozenset[int] = frozenset()
+
+    def lacks(self, offset: int) -> bool:
+        """Whether the letter there is still to be sent again."""
+        return offset >= self.done or offset in self.refused
+
+    def moved(self, offset: int, refused: Collection[int]) -> Bookmark:
+        """Return it for a pass that met all before an offset that it lacks, and was refused some of them."""
+        unmet = {kept for kept in self.refused if kept >= offset}
+        return Bookmark(max(offset, self.done), frozenset(unmet.union(refused)))
+
+    def written(self) -> tuple[int, str]:
+        """Return the offset to commit, the first that is lacking, and the note along with it: gaps to the others."""
+        points = sorted({*self.refused, self.done})
+        return points[0], " ".join(str(after - before) for before, after in pairwise(points))
+
+    @staticmethod
+    def read(offset: int, note: str) -> Bookmark:
+        """Return what was `written`; any offset without a note is one too."""
+        *refused, done = accumulate((int(gap) for gap in note.split()), initial=offset)
+        return Bookmark(done, frozenset(refused))
 
 
 class Mail:
@@ -27,6 +91,7 @@ class Mail:
     def __init__(self, settings: Settings, name: str) -> None:
         """Connect as the group `name`."""
         self._topic = settings.dead_letter_topic
+        self._bookmarks: dict[int, Bookmark] = {}
         own = {
             "group.id": name,
             "group.protocol": "classic",
@@ -60,7 +125,7 @@ class Mail:
                 left.pop(number, None)
                 continue
             record = record_of(message)
-            if record.offset < left.get(number, 0):
+            if record.offset < left.get(number, 0) and self._bookmark(number).lacks(record.offset):
                 yield record
             if record.offset + 1 >= left.get(number, 0):
                 left.pop(number, None)
@@ -73,14 +138,22 @@ class Mail:
             raise KafkaFailed(f"nothing lies at {partition}:{offset} of {self._topic}")
         return record_of(message)
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
-        """Keep how far each partition is done."""
-        places = [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
+    def commit(self, offsets: Mapping[int, int], refused: Collection[tuple[int, int]] = ()) -> None:
+        """Keep how far each partition is done, but for places that were `refused`, which are read again next time."""
+        moved = {
+            number: self._bookmark(number).moved(offset, [lies for of, lies in refused if of == number])
+            for number, offset in offsets.items()
+        }
+        places = [TopicPartition(self._topic, number, *bookmark.written()) for number, bookmark in moved.items()]
         if places:
             try:
                 self._consumer.commit(offsets=places, asynchronous=False)
             except KafkaException as error:
                 raise failed(error.args[0], f"committing how far {self._topic} is done") from error
+
+    def _bookmark(self, number: int) -> Bookmark:
+        """Return where a partition was begun."""
+        return self._bookmarks.get(number, Bookmark(0))
 
     def _assign(self, *, committed: bool) -> dict[int, int]:
         """Begin reading; return the partitions that hold something, with their ends."""
@@ -90,6 +163,7 @@ class Mail:
         places = [TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in known.partitions]
         if committed:
             places = answered(self._consumer.committed(places, timeout=_BROKER_SECONDS))
+            self._bookmarks = {p.partition: Bookmark.read(p.offset, p.metadata or "") for p in places}
         ends = {p.partition: self._consumer.get_watermark_offsets(p, timeout=_BROKER_SECONDS)[1] for p in places}
         left = {p.partition: ends[p.partition] for p in places if max(p.offset, 0) < ends[p.partition]}
         self._consumer.assign([p for p in places if p.partition in left])
@@ -103,42 +177,60 @@ class Resender:
         connection = Connection("producer", Metrics())
         properties = {**producer_properties(settings), "message.timeout.ms": int(_BROKER_SECONDS * 1000)}
         self._producer = Producer({**properties, **connection.callbacks()})
-        self._refused = 0
+        self._refused: list[tuple[_Sending, KafkaError]] = []
 
     def send(self, record: Record, topic: str, partition: int, headers: Headers, timestamp: int | None) -> None:
         """Queue a record's key and value."""
+        report = partial(self._on_delivery, (record, topic, partition, headers, timestamp))
         stamp: dict[str, Any] = {} if timestamp is None else {"timestamp": timestamp}
         while True:
             try:
                 self._producer.produce(
-                    topic, record.value, record.key, partition, self._on_delivery, headers=list(headers), **stamp
+                    topic, record.value, record.key, partition, report, headers=list(headers), **stamp
                 )
                 break
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                self._on_delivery(error.args[0], None)
+                report(error.args[0], None)
                 break
         self._producer.poll(0)
 
-    def settle(self) -> int:
-        """Wait until everything is acknowledged; return how many were refused, and raise if no broker answers."""
+    def settle(self) -> Sequence[Refused]:
+        """Wait until everything is acknowledged; return what was refused, and raise if no broker answers."""
+        refused = []
+        for sending, error in self._settled():
+            if error.code() in _OF_THE_RECORD:
+                # The broker takes or refuses a batch whole, so healthy records fail with the offender: alone now.
+                self.send(*sending)
+                refused += self._settled()
+            else:
+                refused.append((sending, error))
+        return [_refused(record, topic, error) for (record, topic, *_), error in refused]
+
+    def _settled(self) -> list[tuple[_Sending, KafkaError]]:
         deadline = time.monotonic() + 2 * _BROKER_SECONDS
         while self._producer.flush(1.0):
             if time.monotonic() > deadline:
                 raise KafkaFailed(f"sending again: no acknowledgement within {2 * _BROKER_SECONDS:.0f} s")
-        refused, self._refused = self._refused, 0
+        refused, self._refused = self._refused, []
         return refused
 
-    def _on_delivery(self, error: KafkaError | None, _: Message | None) -> None:
+    def _on_delivery(self, sending: _Sending, error: KafkaError | None, _: Message | None) -> None:
         if error is None:
             return
-        if error.code() in (KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT):
+        if error.code() in _AWAY:
             raise failed(error, "sending again")
-        self._refused += 1
+        self._refused.append((sending, error))
 
 
 def group_of(settings: Settings, wanted: Mapping[str, str]) -> str:
     """Return the group that keeps how far a replay with this filter came."""
     told = "".join(f"{name}={pattern}\n" for name, pattern in sorted(wanted.items()))
     return f"{settings.group_id}.dlq" + (f".{hashlib.sha256(told.encode()).hexdigest()[:8]}" if wanted else "")
+
+
+def _refused(letter: Record, topic: str, error: KafkaError) -> Refused:
+    code = error.code()
+    why, remedy = f"{error.str()} ({error.name()})", _REMEDIES.get(code, "mend that")
+    return Refused(letter.partition, letter.offset, topic, why, remedy, code in _OF_THE_RECORD)

@@ -17,7 +17,7 @@ class Positions:
 
     def __init__(self, consumer: Consumer, start_from: Literal["earliest", "latest"]) -> None:
         self._consumer = consumer
-        self._start = OFFSET_BEGINNING if start_from == "earliest" else OFFSET_END
+        self.start = OFFSET_BEGINNING if start_from == "earliest" else OFFSET_END
 
     def of(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Return partitions with the offset to begin at: the committed one, else the start, which is committed now.
@@ -30,7 +30,7 @@ class Positions:
             places = [(p.topic, p.partition) for p in committed if p.offset < 0]
             if not places:
                 return committed
-            fresh = [TopicPartition(*place, self._start_of(place[0])) for place in places]
+            fresh = [TopicPartition(*place, self.first(place[0])) for place in places]
             starts = answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
             self._consumer.commit(offsets=starts, asynchronous=True)
         except KafkaException as error:
@@ -39,13 +39,13 @@ class Positions:
         log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
         return [*(p for p in committed if p.offset >= 0), *starts]
 
-    def _start_of(self, topic: str) -> int:
+    def first(self, topic: str) -> int:
         """Return where a partition begins that has no offset: one that was added to its topic, at its beginning."""
-        if self._start == OFFSET_BEGINNING:
+        if self.start == OFFSET_BEGINNING:
             return OFFSET_BEGINNING
         numbers = self._consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic].partitions
         known = self._consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=_BROKER_SECONDS)
-        return OFFSET_BEGINNING if any(p.offset >= 0 for p in answered(known)) else self._start
+        return OFFSET_BEGINNING if any(p.offset >= 0 for p in answered(known)) else self.start
 
 
 def answered(partitions: list[TopicPartition]) -> list[TopicPartition]:

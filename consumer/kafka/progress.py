@@ -33,7 +33,7 @@ class Progress:
         self._metrics.commits.labels("ok").inc()
         for place, offset in offsets.items():
             _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-            self._connection.on_lag(place, max(0, end - offset))
+            self._connection.lag.committed(place, offset, end)
         self._untold |= {f"{topic}[{number}]": offset for (topic, number), offset in offsets.items()}
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self.tell()

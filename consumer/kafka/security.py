@@ -47,8 +47,8 @@ def administrator(settings: Settings, on_error: Callable[[KafkaError], None] | N
         for name, value in kafka_properties(settings, "consumer").items()
         if name.startswith(_ADMINISTRATORS)
     }
-    told: dict[str, Any] = {**connection_properties(settings), **own, "error_cb": on_error or _note}
-    return AdminClient(told)
+    heard: dict[str, Any] = {"error_cb": on_error or _note, "logger": logging.getLogger("librdkafka")}
+    return AdminClient({**connection_properties(settings), **own, **heard})
 
 
 def check_rights(settings: Settings) -> None:

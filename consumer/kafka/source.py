@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -75,7 +76,7 @@ class KafkaSource:
         self._tend_seconds = min(_TEND_SECONDS, max_poll_seconds(settings) / 4)
         self._pauses = Pauses(consumer)
         self._watchdog = Watchdog(connection.outage_seconds, partial(answers, settings), time.monotonic)
-        self._adrift: dict[Partition, int | None] = {}  # whose beginning no broker told yet, and where they were
+        self._adrift: dict[Partition, int] = {}  # whose beginning no broker told yet, and where they were
         self._lost: set[Partition] = set()
         self._notes: dict[Partition, str] = {}
         self._polling = False
@@ -165,11 +166,14 @@ class KafkaSource:
         self._deadline = None  # a member that no partition is left for
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._joined = True
+        for partition in partitions:
+            self._metrics.skipped.labels(*map(str, _place(partition)))  # from 0, so that a first one is an increase
+        self._joined, self._deadline = True, None
         self._pauses.owned.update(_place(partition) for partition in partitions)
         self._tell("assigned", partitions)
         placed = self._positions.of(partitions) if partitions else partitions
         self._notes |= {_place(partition): partition.metadata or "" for partition in placed}
+        self._connection.lag.assigned({_place(partition): partition.offset for partition in placed})
         if self._cooperative:
             consumer.incremental_assign(placed)
         else:
@@ -194,7 +198,7 @@ class KafkaSource:
         self._batch = [record for record in self._batch if record.place not in gone]
         self._size = sum(record.size for record in self._batch)
         self._leaving.forget(gone)
-        self._connection.forget_lag(gone)
+        self._connection.lag.forget(gone)
         self._tell(event, partitions)
 
     def _tell(self, event: str, partitions: list[TopicPartition]) -> None:
@@ -206,7 +210,8 @@ class KafkaSource:
     def _mend(self, message: Message, error: KafkaError) -> None:
         """Deal with an error that `poll` returned in place of a record."""
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._adrift[place_of(message)] = message.offset()  # the next fetch asks where it begins
+            offset = message.offset()  # the next fetch asks where it begins
+            self._adrift[place_of(message)] = -1 if offset is None else offset
         elif hopeless(error):
             raise failed(error, f"reading {message.topic() or self._settings.input_topic}")
         else:  # a topic not there yet, a broker away: librdkafka tries again
@@ -223,11 +228,12 @@ class KafkaSource:
                 raise failed(error.args[0], f"reading {self._settings.input_topic}") from error
             log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
 
-    def _start_over(self, place: Partition, offset: int | None) -> None:
-        """Begin anew a partition whose `offset` is no longer there; None or negative if it never had one."""
+    def _start_over(self, place: Partition, offset: int) -> None:
+        """Begin anew a partition whose `offset` is no longer there; negative if it never had one."""
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
-        start = low if self._settings.start_from == "earliest" else high
-        if offset is not None and offset >= 0:
+        first = self._positions.first(place[0]) if offset < 0 else self._positions.start
+        start = low if first == OFFSET_BEGINNING else high
+        if offset >= 0:
             skipped = max(0, start - offset)
             self._metrics.skipped.labels(place[0], str(place[1])).inc(skipped)
             where = {"partition": f"{place[0]}[{place[1]}]", "start": start}

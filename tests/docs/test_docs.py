@@ -118,6 +118,23 @@ def test_the_example_of_the_core_runs(capsys):
     assert capsys.readouterr().out.startswith("王小明 PER 0.99")
 
 
+def test_the_reader_that_drops_doubles_drops_nothing_else():
+    page, names = (ROOT / "schemas" / "README.md").read_text(encoding="utf-8"), {}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], names)  # noqa: S102 - our own page
+
+    def is_new(partition, offset, **part):
+        return names["is_new"]({"source": {"topic": "in", "partition": partition, "offset": offset}, **part})
+
+    assert all(is_new(0, offset) for offset in (6, 5, 7)), "one that was refused at first comes later"
+    assert not any(is_new(0, offset) for offset in (5, 6, 7))
+    assert is_new(1, 6)
+    assert is_new(0, 8, part=1, parts=2)
+    assert is_new(0, 8, part=1, parts=3), "the set that is complete counts"
+    names["KEPT"] = 3
+    assert all(is_new(2, offset) for offset in range(100))
+    assert len(names["seen"]["in", 2]) == 3
+
+
 def test_the_example_message_obeys_the_schema():
     page = (ROOT / "schemas" / "README.md").read_text(encoding="utf-8")
     message = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])

@@ -61,6 +61,27 @@ def test_a_group_without_a_coordinator_is_a_problem(scene):
     assert connection.problem() == "consumer: no connection to the group's coordinator (query-coord)"
 
 
+def test_the_lag_is_that_of_what_is_assigned_by_what_is_committed(scene):
+    """librdkafka's own figure knows no offsets of transactions, and goes on for partitions that are gone."""
+    connection, _, _ = scene
+    ends = {"0": {"ls_offset": 120, "consumer_lag": 120}, "1": {"ls_offset": 50, "consumer_lag": 7}}
+    told = statistics(UP, topics={"in": {"topic": "in", "partitions": ends}})
+
+    def lags():
+        found = connection.lag._gauge.collect()[0].samples
+        return {int(sample.labels["partition"]): sample.value for sample in found}
+
+    connection.lag.assigned({("in", 0): 20, ("in", 1): -1001})
+    connection.on_statistics(told)
+    assert lags() == {0: 100}
+    connection.lag.committed(("in", 0), 110, 115)
+    connection.on_statistics(told)
+    assert lags() == {0: 10}
+    connection.lag.forget([("in", 0), ("in", 1)])
+    connection.on_statistics(told)
+    assert lags() == {}
+
+
 def test_an_outage_is_measured_from_its_beginning_to_its_end(scene):
     connection, clock, sample = scene
     clock.time = 100

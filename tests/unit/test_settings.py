@@ -34,6 +34,10 @@ def test_everything_missing_is_named_at_once():
         assert name in str(caught.value)
 
 
+def test_what_kubernetes_tells_of_a_service_of_our_name_is_no_setting():
+    assert loaded(environment={"RANER_STREAM_PORT": "tcp://10.0.0.1:9464"}).settings.http_port == 9464
+
+
 def test_an_unknown_variable_fails():
     with pytest.raises(SettingsError, match=r"unknown in the environment: RANER_TREADS; known are RANER_BACKLOG"):
         loaded(environment={"RANER_TREADS": "1"})

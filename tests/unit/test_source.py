@@ -1,0 +1,118 @@
+"""What a source makes of answers that are rare on a real broker, from a client that gives them."""
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from consumer.kafka import source as module
+from consumer.kafka.connection import Connection
+from consumer.kafka.source import KafkaSource
+from consumer.metrics import Metrics
+from consumer.settings import Settings
+
+SETTINGS = {"bootstrap_servers": "none:1", "input_topic": "in", "output_topic": "out"}
+
+
+class NoOffset:
+    """What `poll` gives in place of a record where a partition has no offset."""
+
+    def error(self):
+        return KafkaError(KafkaError._AUTO_OFFSET_RESET)
+
+    def topic(self):
+        return "in"
+
+    def partition(self):
+        return 1
+
+    def offset(self):
+        return -1001
+
+
+class Client:
+    """A consumer with a topic of two partitions: the first is committed, the second was added, with records from 3 on."""
+
+    def __init__(self):
+        self.answers = False
+        self.polled = []
+        self.assigned = {}
+
+    def subscribe(self, _, *, on_assign, on_lost, **__):
+        self.on_assign, self.on_lost = on_assign, on_lost
+
+    def poll(self, _):
+        return self.polled.pop(0) if self.polled else None
+
+    def committed(self, partitions, **_):
+        if not self.answers:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return [TopicPartition("in", p.partition, 5 if p.partition == 0 else -1001) for p in partitions]
+
+    def list_topics(self, topic, **_):
+        known = type("Topic", (), {"partitions": {0: None, 1: None}})
+        return type("Cluster", (), {"topics": {topic: known}})
+
+    def get_watermark_offsets(self, *_, **__):
+        return 3, 9
+
+    def incremental_assign(self, partitions):
+        self.assigned |= {p.partition: p.offset for p in partitions}
+
+    def incremental_unassign(self, partitions):
+        for p in partitions:
+            del self.assigned[p.partition]
+
+    def memberid(self):
+        return "one"
+
+    def resume(self, _):
+        pass
+
+
+class Leaving:
+    def settle(self):
+        pass
+
+    tell = settle
+
+    def forget(self, _):
+        pass
+
+
+def made(**settings):
+    client, metrics = Client(), Metrics()
+    connection = Connection("consumer", metrics)
+    return client, KafkaSource(client, Settings(**SETTINGS, **settings), metrics, connection, Leaving())
+
+
+def test_a_partition_that_was_added_is_read_from_its_beginning_though_no_broker_answered_at_first():
+    client, source = made(start_from="latest")
+    client.on_assign(client, [TopicPartition("in", 1)])
+    client.polled = [NoOffset()]
+    source.fetch(0)
+    assert client.assigned == {1: -1001}
+    source.fetch(0)
+    assert client.assigned == {1: -1001}, "still no broker answers"
+    client.answers = True
+    source.fetch(0)
+    assert client.assigned == {1: 3}
+
+
+def test_a_worker_that_joined_once_is_not_told_that_the_brokers_do_not_speak_its_protocol(monkeypatch):
+    client, source = made(group_protocol="consumer")
+    client.answers = True
+    now = module.time.monotonic()
+    monkeypatch.setattr(module, "is_member", lambda *_: False)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 3600)
+    client.on_assign(client, [])
+    client.on_lost(client, [])
+    assert source.problem()
+    assert source.fetch(0) == []
+
+
+def test_a_worker_that_never_joins_is(monkeypatch):
+    _, source = made(group_protocol="consumer")
+    now = module.time.monotonic()
+    monkeypatch.setattr(module, "is_member", lambda *_: False)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 31)
+    with pytest.raises(module.KafkaFailed, match="no place in the group within 30 s"):
+        source.fetch(0)
