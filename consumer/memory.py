@@ -7,9 +7,9 @@ import gc
 import logging
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 
@@ -136,26 +136,32 @@ def peak() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def cgroup_limit(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the memory limit of this process's cgroup in bytes, version 2 or 1; 0 if there is none."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limit = int((root / name).read_text(encoding="ascii"))
-        except (OSError, ValueError):  # "max" is no number
-            continue
-        return limit if limit < psutil.virtual_memory().total else 0
-    return 0
+def cgroup_limit(root: Path = Path("/")) -> int:
+    """Return the least memory limit of this process's cgroup and its parents in bytes; 0 if there is none."""
+    total = psutil.virtual_memory().total
+    limits = _limits(root, "memory", ["memory.max"], ["memory.limit_in_bytes"])
+    return min((limit for (limit,) in limits if limit < total), default=0)
 
 
-def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return how many processors this process may use: its affinity, cut to the cgroup's quota, at least 1."""
+def cpu_quota(root: Path = Path("/")) -> int:
+    """Return how many processors this process may use: its affinity, cut to its cgroups' least quota, at least 1."""
     cores = len(psutil.Process().cpu_affinity() or [0]) if sys.platform == "linux" else psutil.cpu_count() or 1
-    try:
-        quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2 here, or "max"
-        pass
-    return cores
+    quotas = _limits(root, "cpu", ["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"])
+    return min([cores, *(max(1, quota // period) for quota, period in quotas)])
+
+
+def cgroups(membership: str, controller: str) -> Iterator[PurePosixPath]:
+    """Yield the cgroups that bind a process in what `controller` counts, its own and each parent, below /sys/fs/cgroup.
+
+    `membership` is its /proc/self/cgroup: a line `0::/path` for version 2, and a line `4:cpu,cpuacct:/path` for each
+    hierarchy of version 1, where `cpu` leads to cpu,cpuacct. In a namespace the path is `/`. A path that leads out of
+    the namespace (`/../path`), or is the host's (Docker, version 1), is not there; the root, its last parent, is.
+    """
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers or controller in controllers.split(","):
+            own = PurePosixPath(controller if controllers else "", path.removeprefix("/"))
+            yield from (own, *own.parents)
 
 
 def share_heap() -> None:
@@ -172,3 +178,20 @@ def trim() -> None:
     gc.collect()
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
+
+
+def _limits(root: Path, controller: str, *files: list[str]) -> Iterator[list[int]]:
+    """Yield the numbers in `files`, those of version 2 and those of version 1, for each of our cgroups with a limit."""
+    for cgroup in cgroups(_text(root / "proc/self/cgroup"), controller):
+        for names in files:
+            words = " ".join(_text(root / "sys/fs/cgroup" / cgroup / name) for name in names).split()
+            if words and all(word.isdecimal() for word in words):  # "max" and -1 are no limit
+                yield [int(word) for word in words]
+
+
+def _text(path: Path) -> str:
+    """Return what a file holds, nothing if it is not there."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -29,7 +29,7 @@ class NoOffset:
 
 
 class Client:
-    """A consumer with a topic of two partitions: the first is committed, the second was added, with records from 3 on."""
+    """A consumer with a topic of two partitions: the first is committed, the second was added, and begins at 3."""
 
     def __init__(self):
         self.answers = False
