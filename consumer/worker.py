@@ -72,7 +72,7 @@ class Worker:
         """Work until a stop is requested, then finish what is in flight and return."""
         while not self._shutdown.requested:
             self.turn()
-        log.info("draining", extra={"seconds": round(self._shutdown.left(), 1), "long_documents": len(self.backlog)})
+        log.info("draining", extra={"seconds": round(self._shutdown.left(), 1), "long_documents": self.backlog.texts})
         self._source.pause(None)
         while self.backlog:
             self.turn()
@@ -88,9 +88,10 @@ class Worker:
         self._forget_lost()
         self._metrics.records_in.inc(len(records))
         begun = self._clock()
-        self._finish(self._sorted(records))
-        if self.backlog:
-            self._share(self._clock() - begun)
+        outcomes = self._outcomes(self._sorted(records))
+        spent = self._clock() - begun  # not on the delivery: while a broker keeps that waiting, more short ones come
+        self._deliver(outcomes)
+        self._share(spent)
         self._bound()
 
     def _pulse(self) -> None:
@@ -103,14 +104,13 @@ class Worker:
         """Decode records and return those to finish now; long ones, and what comes after them, join the backlog."""
         ready: list[Message | Outcome] = []
         for record in records:
-            if record.place in self.backlog:
-                self.backlog.add(record)
-                continue
             decoded = self._processor.decode(record)
-            if self._is_long(decoded):
+            long, held_up = self._is_long(decoded), record.place in self.backlog
+            if long and not held_up:
                 # Paused once for the whole job: each pause throws the prefetched records of the partition away.
                 self._source.pause(record.place)
-                self.backlog.add(record)
+            if long or held_up:
+                self.backlog.add(record, long=long)
             else:
                 ready.append(decoded)
         return ready
@@ -118,12 +118,12 @@ class Worker:
     def _is_long(self, decoded: Message | Outcome) -> bool:
         return isinstance(decoded, Message) and decoded.chars >= self._limits.long_chars
 
-    def _finish(self, ready: Sequence[Message | Outcome]) -> None:
-        """Annotate what has to be and deliver everything, in order, but for what was lost meanwhile."""
+    def _outcomes(self, ready: Sequence[Message | Outcome]) -> list[Outcome]:
+        """Annotate what has to be and return every outcome, in order, but for what was lost meanwhile."""
         annotated = self._processor.annotate([item for item in ready if isinstance(item, Message)])
         outcomes = [self._next_outcome(annotated) if isinstance(item, Message) else item for item in ready]
         lost = self._forget_lost()
-        self._deliver([outcome for outcome in outcomes if outcome.record.place not in lost])
+        return [outcome for outcome in outcomes if outcome.record.place not in lost]
 
     def _next_outcome(self, steps: Iterator[Outcome | None]) -> Outcome:
         for outcome in steps:
@@ -136,11 +136,14 @@ class Worker:
     def _share(self, seconds: float) -> None:
         """Give the long texts as much time as the short ones just took, one token batch at least."""
         until = self._clock() + seconds
+        self._forget_lost()  # the group was tended while the short ones were delivered
         while self.backlog:
             self._advance()
             if self._clock() >= until:
                 break
             self._pulse()
+            self._source.tend()
+            self._forget_lost()
 
     def _advance(self) -> None:
         """Work one token batch of a long text; when it is done, deliver it and what waited behind it."""
@@ -154,20 +157,10 @@ class Worker:
             place, self._job = self._job.place, None
             self._deliver([outcome])
             self.backlog.take(place)
-            self._finish(self._behind(place))
+            behind = self.backlog.take_short(place)
+            self._deliver(self._outcomes([self._processor.decode(record) for record in behind]))
             if place in self.backlog and self.backlog.release(place):
                 self._source.resume(place)
-
-    def _behind(self, place: Partition) -> list[Message | Outcome]:
-        """Take what waited behind a long text, up to the next long one."""
-        ready: list[Message | Outcome] = []
-        for record in list(self.backlog.queue(place)):
-            decoded = self._processor.decode(record)
-            if self._is_long(decoded):
-                break
-            self.backlog.take(place)
-            ready.append(decoded)
-        return ready
 
     def _bound(self) -> None:
         """Stop fetching while long texts hold back more bytes than they may."""
@@ -178,7 +171,7 @@ class Worker:
                 self._source.pause(None)
             else:
                 self._source.resume(None)
-        self._metrics.long_documents.set(len(self.backlog))
+        self._metrics.long_documents.set(self.backlog.texts)
 
     def _forget_lost(self) -> Collection[Partition]:
         lost = self._source.take_lost()

@@ -57,11 +57,76 @@ def test_long_texts_get_as_much_time_as_the_short_ones_they_share_with():
     assert spent == [18, 36, 17]
 
 
+class SlowDelivery(InMemoryDelivery):
+    """Calls `on_wait` while it keeps the first outcomes waiting."""
+
+    on_wait = None
+
+    def deliver(self, outcomes):
+        if outcomes and self.on_wait:
+            self.on_wait()
+            self.on_wait = None
+        return super().deliver(outcomes)
+
+
+def test_what_a_broker_keeps_the_short_ones_waiting_is_not_made_up_to_the_long_ones():
+    delivery = SlowDelivery()
+    bench = Bench([record(0, LONG), record(0, "x" * 90, partition=1)], delivery=delivery)
+    delivery.on_wait = lambda: setattr(bench.clock, "time", bench.clock.time + 360)
+    bench.worker.turn()
+    assert bench.clock.time == 9 + 360 + 9
+    assert bench.published() == [(1, 0, "")]
+
+
+def test_the_group_is_tended_between_the_token_batches_of_long_texts():
+    records = [record(0, LONG), record(1, "after"), record(2, LONG), record(0, "x" * 90, partition=1)]
+    bench = Bench(records)
+    served = []
+    bench.annotator.on_step = lambda: served.append(bench.source.fetches + bench.source.tended)
+    bench.run()
+    assert len(served) == 35 + 1 + 35 + 9
+    assert len(set(served)) == len(served)
+
+
+@pytest.mark.parametrize("step", [1, 10])
+def test_a_long_text_whose_partition_is_lost_while_it_is_worked_on_goes_no_further(step):
+    bench = Bench([record(0, "x" * 100), record(0, "x" * 90, partition=1), record(1, "x" * 90, partition=1)])
+    bench.annotator.on_step = lambda: bench.source.lose(("in", 0)) if bench.clock.time == 18 + step else None
+    bench.run()
+    assert bench.clock.time == 18 + step
+    assert bench.published() == [(1, 0, ""), (1, 1, "")]
+
+
+def test_a_long_text_whose_partition_is_lost_while_the_short_ones_are_delivered_is_not_begun():
+    delivery = SlowDelivery()
+    bench = Bench([record(0, LONG), record(0, "x", partition=1)], delivery=delivery)
+    delivery.on_wait = lambda: bench.source.lose(("in", 0))
+    bench.run()
+    assert bench.clock.time == 1
+    assert bench.published() == [(1, 0, "")]
+
+
 def test_long_texts_one_after_the_other_take_turns_with_those_of_other_partitions():
     records = [record(0, LONG), record(1, LONG), record(0, LONG, partition=1)]
     bench = Bench(records)
     bench.run()
     assert bench.published() == [(0, 0, ""), (1, 0, ""), (0, 1, "")]
+
+
+def test_long_texts_are_counted_one_by_one_also_those_of_one_partition(caplog):
+    records = [record(0, LONG), record(1, "x"), record(2, LONG), record(3, b"\xff"), record(0, LONG, partition=1)]
+    bench = Bench([*records, record(0, LONG, partition=2), record(1, LONG, partition=2)], drain_seconds=200)
+    bench.worker.turn()
+    assert bench.sample("long_documents") == 5
+    bench.source.lose(("in", 2))
+    bench.worker.turn()
+    assert bench.sample("long_documents") == 3
+    bench.shutdown.request()
+    with caplog.at_level("INFO"):
+        bench.worker.run()
+    assert [event.long_documents for event in caplog.records if event.message == "draining"] == [3]
+    assert bench.sample("long_documents") == 0
+    assert (bench.worker.backlog.texts, bench.worker.backlog.bytes) == (0, 0)
 
 
 def test_when_long_texts_hold_back_too_much_nothing_more_is_fetched_until_they_are_done():
