@@ -30,8 +30,10 @@ _OF_THE_RECORD = (REFUSALS.keys() - {KafkaError.TOPIC_AUTHORIZATION_FAILED}) | {
     KafkaError._UNKNOWN_PARTITION,
 }
 _LARGER = "raise its max.message.bytes, and RANER_KAFKA_PRODUCER_MESSAGE_MAX_BYTES"
+_GRANT = "grant the right to write to it (kafka-acls.sh)"
 _REMEDIES = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "grant the right to write to it (kafka-acls.sh)",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: _GRANT,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: _GRANT,  # who may write nowhere gets no producer's id either
     KafkaError.MSG_SIZE_TOO_LARGE: _LARGER,
     KafkaError.RECORD_LIST_TOO_LARGE: _LARGER,
     KafkaError.INVALID_MSG_SIZE: _LARGER,
@@ -44,7 +46,7 @@ _Sending = tuple[Record, str, int, Headers, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record that the broker did not take: its letter's place, where it was to go, why, and what can be done.
+    """A record that the broker did not take: its letter's place, where it was to go, why, and what to do about it.
 
     `of_the_record`: it was refused for itself, and others may still go to the same topic.
     """
@@ -53,7 +55,6 @@ class Refused:
     offset: int
     topic: str
     why: str
-    remedy: str
     of_the_record: bool
 
 
@@ -177,6 +178,7 @@ class Resender:
         connection = Connection("producer", Metrics())
         properties = {**producer_properties(settings), "message.timeout.ms": int(_BROKER_SECONDS * 1000)}
         self._producer = Producer({**properties, **connection.callbacks()})
+        self._input = settings.input_topic
         self._refused: list[tuple[_Sending, KafkaError]] = []
 
     def send(self, record: Record, topic: str, partition: int, headers: Headers, timestamp: int | None) -> None:
@@ -210,9 +212,12 @@ class Resender:
 
     def _settled(self) -> list[tuple[_Sending, KafkaError]]:
         deadline = time.monotonic() + 2 * _BROKER_SECONDS
-        while self._producer.flush(1.0):
-            if time.monotonic() > deadline:
-                raise KafkaFailed(f"sending again: no acknowledgement within {2 * _BROKER_SECONDS:.0f} s")
+        try:
+            while self._producer.flush(1.0):
+                if time.monotonic() > deadline:
+                    raise KafkaFailed(f"sending again: no acknowledgement within {2 * _BROKER_SECONDS:.0f} s")
+        except KafkaException as error:  # a fatal one
+            raise KafkaFailed(f"sending again to {self._input}: {_why(error.args[0])}") from error
         refused, self._refused = self._refused, []
         return refused
 
@@ -231,6 +236,9 @@ def group_of(settings: Settings, wanted: Mapping[str, str]) -> str:
 
 
 def _refused(letter: Record, topic: str, error: KafkaError) -> Refused:
-    code = error.code()
-    why, remedy = f"{error.str()} ({error.name()})", _REMEDIES.get(code, "mend that")
-    return Refused(letter.partition, letter.offset, topic, why, remedy, code in _OF_THE_RECORD)
+    return Refused(letter.partition, letter.offset, topic, _why(error), error.code() in _OF_THE_RECORD)
+
+
+def _why(error: KafkaError) -> str:
+    """Return what an error says by its code alone, and what to do about it."""
+    return f"{KafkaError(error.code()).str()} ({error.name()}); {_REMEDIES.get(error.code(), 'mend that')}"

@@ -6,20 +6,67 @@ import subprocess
 import sys
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
+from secured import PASSWORD, running_secured
 from topics import committed, produce, read
 from worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.kafka
 
 
-def dlq(settings, *arguments):
-    """Run `raner-stream dlq` with a worker's settings and return what it prints."""
+def dlq(settings, *arguments, status=0):
+    """Run `raner-stream dlq` with a worker's settings and return what it prints, errors where it ends with another."""
     told = {f"RANER_{name.upper()}": value for name, value in settings.items()}
     others = {name: value for name, value in os.environ.items() if not name.startswith("RANER_")}
     command = [sys.executable, "-m", "consumer", "dlq", *arguments]
     done = subprocess.run(command, check=False, env=others | told, capture_output=True, text=True, timeout=90)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done.stderr if status else done.stdout
+
+
+def limit(servers, topic, size):
+    """Set what a topic takes at most."""
+    entry = ConfigEntry("max.message.bytes", size, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result()
+
+
+def send_as_admin(secured, topic, values):
+    producer = Producer(
+        {
+            "bootstrap.servers": secured.server.bootstrap_servers,
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-256",
+            "sasl.username": "admin",
+            "sasl.password": PASSWORD,
+            "ssl.ca.location": str(secured.tls / "ca.pem"),
+            "ssl.certificate.location": str(secured.tls / "client.crt"),
+            "ssl.key.location": str(secured.tls / "client.key"),
+        }
+    )
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(30) == 0
+
+
+def allow(secured, kind, name, operation):
+    """Give the user `worker` a right on all that begins with a name."""
+    told = (ResourcePatternType.PREFIXED, "User:worker", "*", operation, AclPermissionType.ALLOW)
+    for future in secured.admin.create_acls([AclBinding(kind, name, *told)]).values():
+        future.result()
 
 
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
@@ -75,3 +122,48 @@ def test_a_record_that_fails_again_and_again_is_replayed_only_so_often(real, tmp
         assert worker.stop() == 0
     letters = [json.loads(line) for line in dlq(settings, "list", "--format", "json").splitlines()]
     assert sorted(letter["attempts"] for letter in letters) == ["0", "1", "2"]
+
+
+def test_a_record_that_its_topic_does_not_take_holds_up_none_and_is_met_again_by_the_next_replay(real, tmp_path):
+    settings = real.settings()
+    servers, topic = real.bootstrap_servers, settings["input_topic"]
+    texts = [os.urandom(5_000).hex() if i == 3 else "王小明在北京" for i in range(20)]
+    produce(servers, topic, [{"value": json.dumps({"text": text}), "partition": 0} for text in texts])
+    with worker_process(tmp_path, **settings, text_fields="body") as worker:
+        wait_for(lambda: worker.metric("raner_dead_letters_total") == 20, "the dead letters", worker)
+        assert worker.stop() == 0
+    limit(servers, topic, "3000")
+    for already in (19, 0):
+        told = dlq(settings, "replay", status=1)
+        assert f"{already} replayed, 1 refused by the broker. 1 to {topic}" in told
+        assert "MSG_SIZE_TOO_LARGE" in told
+        assert "raise its max.message.bytes" in told
+        assert "1\twould be replayed" in dlq(settings, "replay", "--dry-run")
+    limit(servers, topic, "1000000")
+    assert "1\treplayed" in dlq(settings, "replay")
+    assert "0\treplayed" in dlq(settings, "replay")
+    assert len(read(servers, [topic], 40, more_seconds=1)) == 40
+
+
+def test_a_replay_without_the_right_to_write_says_so_and_with_it_sends_everything(tmp_path):
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    login = {"sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "worker", "sasl_password_file": str(file)}
+    with running_secured(tmp_path / "kafka") as secured:
+        settings = secured.topics("my") | login
+        topic = settings["input_topic"]
+        secured.grant("worker", "my")
+        send_as_admin(secured, topic, ["{broken"] * 250)
+        with worker_process(tmp_path, **settings, dead_letter_consecutive="0") as worker:
+            wait_for(lambda: worker.metric("raner_dead_letters_total") == 250, "the dead letters", worker)
+            assert worker.stop() == 0
+        allow(secured, ResourceType.TOPIC, settings["dead_letter_topic"], AclOperation.READ)
+        allow(secured, ResourceType.GROUP, f"{settings['group_id']}.dlq", AclOperation.READ)
+        for filters in ((), ("--filter", "reason=not_json")):
+            told = dlq(settings, "replay", *filters, status=1)
+            assert f"0 replayed, 100 refused by the broker. 100 to {topic}, first that of " in told
+            assert "TOPIC_AUTHORIZATION_FAILED); grant the right to write to it" in told
+            assert "It stopped there" in told
+        allow(secured, ResourceType.TOPIC, topic, AclOperation.WRITE)
+        assert "250\treplayed" in dlq(settings, "replay")
+        assert "0\treplayed" in dlq(settings, "replay")

@@ -4,7 +4,8 @@ import pytest
 
 from consumer.dlq.letter import Letter, read_filter, wants
 from consumer.dlq.replay import Terms, replay
-from consumer.errors import Reason, SettingsError
+from consumer.errors import KafkaFailed, Reason, SettingsError
+from consumer.kafka.mail import Bookmark, Refused
 from consumer.letters import Letters, shortened
 from consumer.records import Record
 
@@ -18,23 +19,43 @@ def letter(number=0, reason=Reason.NO_TEXT, attempts=0, topic="in", headers=(("h
 
 
 class Sent:
-    def __init__(self, refuses=()):
-        self.sent, self.commits, self._refuses, self._refused = [], [], refuses, 0
+    """Takes what it does not refuse, and keeps what is committed as the dead-letter topic's group does."""
+
+    def __init__(self, refuses=(), forbids=()):
+        self.sent, self.commits, self._refused = [], [], []
+        self.refuses, self.forbids, self.note = refuses, forbids, (0, "")
 
     def send(self, record, topic, partition, headers, timestamp):
         self.sent.append((record.offset, record.value, topic, partition, headers, timestamp))
-        self._refused += record.offset in self._refuses
+        if record.offset in self.refuses:
+            self._refused.append(Refused(record.partition, record.offset, topic, "too large; raise it", True))
+        if record.offset in self.forbids:
+            self._refused.append(Refused(record.partition, record.offset, topic, "no right; grant it", False))
 
     def settle(self):
-        refused, self._refused = self._refused, 0
+        refused, self._refused = self._refused, []
         return refused
 
-    def commit(self, offsets):
+    def commit(self, offsets, refused):
         self.commits.append(dict(offsets))
+        for number, offset in offsets.items():
+            lie = [lies for of, lies in refused if of == number]
+            self.note = self._begun.moved(offset, lie).written()
+
+    def next(self, letters):
+        """Replay what is still to be sent; return the offsets that were, and what was said at the end."""
+        self.sent, self._begun, said = [], Bookmark.read(*self.note), ""
+        lacking = [each for each in letters if self._begun.lacks(each.record.offset)]
+        try:
+            replay(lacking, Terms("in", {}, 3), self, self.commit)
+        except KafkaFailed as error:
+            said = str(error)
+        return [offset for offset, *_ in self.sent], said
 
 
 def replayed(letters, **terms):
-    sender, slept = Sent(terms.pop("refuses", ())), []
+    sender, slept = Sent(), []
+    sender._begun = Bookmark(0)
     told = Terms("in", **({"wanted": {}, "max_attempts": 3} | terms))
     return replay(letters, told, sender, sender.commit, sleep=slept.append), sender, slept
 
@@ -72,9 +93,62 @@ def test_a_rate_is_kept_and_progress_committed_every_hundred_records():
     assert sender.commits == [{0: 100}, {0: 200}, {0: 250}]
 
 
-def test_what_the_broker_refuses_is_told_apart():
-    count, _, _ = replayed([letter(0), letter(1)], refuses={1})
-    assert (count.replayed, count.refused) == (1, 1)
+def test_a_record_refused_for_itself_holds_up_none_and_is_sent_again_by_every_replay_until_it_is_taken():
+    letters, sender = [letter(i) for i in range(250)], Sent(refuses={7, 120})
+    went, said = sender.next(letters)
+    assert went == list(range(250))
+    assert said == (
+        "248 replayed, 2 refused by the broker. 2 to in, first that of 0:7: too large; raise it. "
+        "The next replay with the same filter sends what was refused again"
+    )
+    letters.append(letter(250))
+    assert sender.next(letters)[0] == [7, 120, 250]
+    sender.refuses = {120}
+    assert sender.next(letters)[0] == [7, 120]
+    sender.refuses = ()
+    assert sender.next(letters) == ([120], "")
+    assert sender.note == (251, "")
+    assert sender.next(letters) == ([], "")
+
+
+def test_a_topic_that_takes_none_ends_the_replay_and_the_next_goes_on_from_there():
+    letters, sender = [letter(i, attempts=3 * (i == 160)) for i in range(500)], Sent(forbids=range(150, 500))
+    went, said = sender.next(letters)
+    assert went == [i for i in range(201) if i != 160]
+    assert said == (
+        "150 replayed, 50 refused by the broker, 1 passed over (exhausted). 50 to in, first that of 0:150: no right; "
+        "grant it. It stopped there: any letters behind were not tried. "
+        "The next replay with the same filter sends what was refused again"
+    )
+    sender.forbids = ()
+    assert sender.next(letters)[0] == [i for i in range(150, 500) if i != 160]
+
+
+def test_a_replay_that_ends_early_forgets_none_that_an_earlier_one_was_refused():
+    letters, sender = [letter(i) for i in range(300)], Sent(refuses={*range(0, 240, 2)})
+    sender.next(letters)
+    sender.refuses, sender.forbids = (), {198}
+    assert sender.next(letters)[0] == list(range(0, 200, 2))
+    sender.forbids = ()
+    assert sender.next(letters)[0] == list(range(198, 240, 2))
+
+
+def test_where_very_many_are_refused_for_themselves_it_stops_before_its_note_is_full():
+    letters, sender = [letter(i * 10**7) for i in range(900)], Sent(refuses=range(0, 10**10, 10**7))
+    went, said = sender.next(letters)
+    assert len(went) == 300
+    assert "It stopped there" in said
+    assert len(sender.note[1]) < 4096
+    assert sender.next(letters)[0] == went
+
+
+@pytest.mark.parametrize("bookmark", [Bookmark(0), Bookmark(40), Bookmark(40, frozenset({0, 7, 39}))])
+def test_a_bookmark_is_read_as_it_was_written(bookmark):
+    assert Bookmark.read(*bookmark.written()) == bookmark
+
+
+def test_where_nothing_was_committed_everything_is_lacking():
+    assert Bookmark.read(-1001, "").lacks(0)
 
 
 def test_a_filter_matches_names_and_patterns():
