@@ -25,6 +25,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("RANER_"):
+            monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def embedded_servers() -> Iterator[str]:
     with EmbeddedBroker({"unused": 1}) as broker:

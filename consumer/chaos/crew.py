@@ -81,6 +81,10 @@ class Hand:
                 sums[name] = sums.get(name, 0.0) + float(line.rpartition(" ")[2])
         return sums
 
+    def peak(self) -> float:
+        """Return the most memory that it has had, in bytes."""
+        return self.metrics()["raner_resident_memory_peak_bytes"]
+
     def unready(self) -> str:
         """Return why it says that no records can flow; nothing if they can."""
         listening = self.events("http_listening")

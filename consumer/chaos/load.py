@@ -92,9 +92,9 @@ def full_queue(stage: Stage) -> Result:
     with crew(stage.directory, stage.settings) as workers:
         worker = workers.start()
         _send_long(stage, stage.random(), workers)
-        before = worker.metrics().get("raner_resident_memory_peak_bytes", 0.0)
+        before = worker.peak()
         _send_long(stage, Random(stage.seed + 1), workers)  # noqa: S311 - a trial that can be repeated
-        grown = worker.metrics().get("raner_resident_memory_peak_bytes", 0.0) - before
+        grown = worker.peak() - before
         workers.stop_all()
         rebalances = workers.rebalances()
     problem = f"memory grew by {grown / _MIB:.0f} MiB" if grown > 16 * _MIB else ""

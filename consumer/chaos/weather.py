@@ -34,7 +34,7 @@ def away(stage: Stage, name: str, storms: Sequence[Storm]) -> Result:
         for storm in storms:
             field.send(stage.size.messages // len(storms), random)
             wait_for(lambda: any(hand.in_flight() for hand in workers.living()), "records in flight", workers.check)
-            before = before or first.metrics().get("raner_resident_memory_peak_bytes", 0.0)
+            before = before or first.peak()
             in_flight += sum(hand.in_flight() for hand in workers.living())
             storm.begin()
             time.sleep(storm.seconds)
@@ -44,7 +44,7 @@ def away(stage: Stage, name: str, storms: Sequence[Storm]) -> Result:
             recoveries.append(time.monotonic() - ended)
             field.wait_until_done(workers.check)
             workers.wait_ready()
-        grown = first.metrics().get("raner_resident_memory_peak_bytes", 0.0) - before
+        grown = first.peak() - before
         rebalances = workers.rebalances()
         workers.stop_all()
     problem = f"memory grew by {grown / _MIB:.0f} MiB" if grown > 32 * _MIB else ""

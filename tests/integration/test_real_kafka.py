@@ -214,7 +214,7 @@ def test_a_broker_that_stops_answering_is_waited_for_and_nothing_is_lost(own, tm
     servers = own.bootstrap_servers
     with worker_process(tmp_path, **settings) as worker:
         worker.wait_ready()
-        produce(servers, settings["input_topic"], texts(300))
+        produce(servers, settings["input_topic"], texts(2_000))
         wait_for(lambda: worker.metric("raner_records_out_total") > 20, "some records", worker)
         own.server.freeze()
         try:
@@ -223,12 +223,12 @@ def test_a_broker_that_stops_answering_is_waited_for_and_nothing_is_lost(own, tm
             assert worker.get("/healthz")[0] == 200
         finally:
             own.server.thaw()
-        out = read(servers, [settings["output_topic"]], 300, more_seconds=2)
+        out = read(servers, [settings["output_topic"]], 2_000, more_seconds=2)
         wait_for(lambda: worker.get("/readyz")[0] == 200, "the worker to be ready again", worker)
         assert worker.metric("raner_connected") == 2
         assert worker.metric("raner_outage_seconds_sum", client="producer") > 5
         assert worker.stop() == 0
-    assert_nothing_lost_and_doubles_alike(out, 300)
+    assert_nothing_lost_and_doubles_alike(out, 2_000)
 
 
 def assert_nothing_lost_and_doubles_alike(out, count):

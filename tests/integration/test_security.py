@@ -77,7 +77,8 @@ def test_a_worker_with_its_rights_works(secured, prefix, tmp_path, login, delive
     send(secured, settings["input_topic"])
     with worker_process(tmp_path, **settings, delivery=delivery, transactional_id=f"{prefix}-id") as worker:
         assert first(secured, settings["output_topic"])["text"] == TEXT
-        page = worker.get("/metrics")[1]
+        status, page = worker.get("/metrics")
+        assert status == 200
         assert worker.stop() == 0
     log = worker.log.read_text(encoding="utf-8")
     assert PASSWORD not in log + page

@@ -62,8 +62,8 @@ def running_kafka(directory: Path, proxy_port: int = 0, **properties: str) -> It
         server = KafkaServer(directory, proxy_port, **properties)
     except NoKafka as missing:
         pytest.skip(str(missing))
-    server.launch()
     try:
+        server.launch()
         yield server
     finally:
         server.kill()

@@ -110,8 +110,8 @@ def running_secured(directory: Path) -> Iterator[Secured]:
         server = KafkaServer(directory, format_arguments=users, dotted=properties)
     except NoKafka as missing:
         pytest.skip(str(missing))
-    server.launch()
     try:
+        server.launch()
         yield Secured(server, tls)
     finally:
         server.kill()

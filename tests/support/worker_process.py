@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -52,14 +53,15 @@ class WorkerProcess:
             return 0, ""
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of a metric's samples with these labels, 0 if there is none."""
+        """Return the sum of a metric's samples with these labels; NaN, which equals nothing, if there is none."""
         _, text = self.get("/metrics")
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        return sum(
+        samples = [
             float(line.rpartition(" ")[2])
             for line in text.splitlines()
             if line.partition("{")[0].partition(" ")[0] == name and all(pair in line for pair in wanted)
-        )
+        ]
+        return sum(samples) if samples else math.nan
 
     def wait_ready(self) -> None:
         wait_for(lambda: self.get("/readyz")[0] == 200, "the worker to be ready", self)
