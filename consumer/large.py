@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from consumer.records import Outcome
-from schemas.exact import Member, read_object, write_object
+from schemas.exact import Member, NotJsonError, read_object, write_object
 
 Policy = Literal["split", "omit-text", "dead-letter"]
 _TIMES = 4  # so many times the limit the entities of a text may take, by which its memory stays bounded
@@ -43,9 +43,7 @@ class Large:
         if outcome.value is None or outcome.reason is not None:
             return None
         largest = max(len(value) for value in (outcome.value, *outcome.parts))
-        if self.policy != "dead-letter" and not _is_omitted(outcome.value):
-            return self._within(outcome, largest - 1)
-        return self._within(outcome, largest // 2)
+        return self._within(outcome, largest // 2 if _is_omitted(outcome.value) else largest - 1)
 
     def _within(self, outcome: Outcome, room: int) -> Outcome | None:
         if self.policy == "dead-letter" or outcome.value is None:
@@ -61,9 +59,13 @@ class Large:
 def shrunk(values: Sequence[bytes], room: int, *, split: bool) -> tuple[bytes, ...]:
     """Return a message, whole or in parts, without its text, in messages of at most `room` bytes; none if it cannot be.
 
-    The first part has the attributes; each has the same `record_id`.
+    The first part has the attributes; each has the same `record_id`. Attributes that could just be read stand one level
+    deeper here, and may be nested too deeply.
     """
-    parts = [read_object(value.decode()) for value in values]
+    try:
+        parts = [read_object(value.decode()) for value in values]
+    except NotJsonError:
+        return ()
     head = _without_text(parts[0])
     entities = [_written(entity) for part in parts for entity in json.loads(part["entities"].raw_value)]
     whole = _assembled(head, entities)
@@ -131,4 +133,7 @@ def _written(value: object) -> str:
 
 
 def _is_omitted(value: bytes) -> bool:
-    return "text_omitted" in read_object(value.decode())
+    try:
+        return "text_omitted" in read_object(value.decode())
+    except NotJsonError:
+        return False

@@ -234,7 +234,7 @@ def _check_together(settings: Settings) -> None:
     if settings.input_topic.startswith("^"):
         _check_pattern(settings)
     largest = kafka_properties(settings, "producer").get("message.max.bytes", "0")
-    if largest.isdecimal() and int(largest) > settings.send_queue:
+    if largest.isdecimal() and int(largest) > settings.send_queue // 1024 * 1024:
         raise SettingsError(
             f"message.max.bytes {largest} with send_queue {settings.send_queue}: a message that large would wait for "
             "ever; raise RANER_SEND_QUEUE"

@@ -24,10 +24,17 @@ def add_chaos(parser: argparse.ArgumentParser) -> None:
         default="both",
         help="delivery guarantee to try (default: both)",
     )
-    parser.add_argument("--full", action="store_true", help="20,000 messages, 10 kills, 50 stops (default: a tenth)")
+    parser.add_argument("--full", action="store_true", help="20,000 messages, 10 kills, 50 stops (default: less)")
     parser.add_argument("--messages", type=int, metavar="NUMBER", help="messages of a trial (default: by --full)")
     parser.add_argument("--partitions", type=int, default=4, metavar="NUMBER", help="of each topic (default: 4)")
     parser.add_argument("--replication", type=int, default=1, metavar="NUMBER", help="of each topic (default: 1)")
+    parser.add_argument(
+        "--session",
+        type=int,
+        default=6_000,
+        metavar="MILLISECONDS",
+        help="sessions of the workers, which the broker's group.min.session.timeout.ms must allow (default: 6000)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="NUMBER", help="another seed, other kills (default: 0)")
     parser.add_argument(
         "--kafka",

@@ -14,7 +14,6 @@ from consumer.chaos.stage import Result, Size, Stage
 
 _EAGER = {"kafka_consumer_partition_assignment_strategy": "range"}
 _CONSUMER = {"group_protocol": "consumer"}
-_CLASSIC_SESSION = {"kafka_consumer_session_timeout_ms": "3000", "kafka_consumer_heartbeat_interval_ms": "500"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +41,12 @@ TRIALS: dict[str, Trial] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A cluster, as librdkafka is told of it, and what topics are made with there."""
+    """A cluster, as librdkafka is told of it, what topics are made with there, and the workers' sessions."""
 
     client: Mapping[str, str]
     partitions: int = 4
     replication: int = 1
+    session_milliseconds: int = 6_000  # the least that brokers allow unless told otherwise
 
 
 def worker_settings(field: Field, place: Place, delivery: str) -> dict[str, str]:
@@ -81,8 +81,10 @@ def stage(
     first, second, third = (f"raner-chaos-{kind}-{name}" for kind in ("in", "out", "dead"))
     made = Field(dict(place.client), first, second, third, group=f"raner-chaos-{name}")
     made.make(place.partitions, place.replication, **trial.output)
-    session = {} if trial.settings.get("group_protocol") else _CLASSIC_SESSION
-    settings = {**worker_settings(made, place, delivery), **session, **trial.settings}
+    settings = {**worker_settings(made, place, delivery), **trial.settings}
+    if "group_protocol" not in trial.settings:  # where the broker decides
+        settings["kafka_consumer_session_timeout_ms"] = str(place.session_milliseconds)
+        settings["kafka_consumer_heartbeat_interval_ms"] = "500"
     try:
         yield Stage(made, directory, settings, size, seed, show)
     finally:

@@ -48,6 +48,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """`raner-stream demo`."""
     from consumer.demo.run import run_demo
 
+    clean_up_on_sigterm()
     with showing(quiet=arguments.format == "json") as show:
         summary = run_demo(show, arguments.messages, arguments.model)
     if arguments.format == "json":
@@ -168,7 +169,7 @@ def model_pull(arguments: argparse.Namespace) -> int:
     """`raner-stream model pull`."""
     from nlp.hub import pull
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what was downloaded is removed
+    clean_up_on_sigterm()
     manifest = pull(
         arguments.id,
         arguments.destination,
@@ -197,6 +198,11 @@ def schema(_: argparse.Namespace) -> int:
     """`raner-stream schema`."""
     console.plain(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0
+
+
+def clean_up_on_sigterm() -> None:
+    """Have SIGTERM end the command as Ctrl-C does, so that processes and files that it made are not left behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _annotator(arguments: argparse.Namespace) -> Annotator:

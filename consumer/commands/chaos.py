@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from consumer import console
 from consumer.chaos.options import LETTERS
+from consumer.commands import clean_up_on_sigterm
 from consumer.errors import SettingsError
 
 
@@ -18,13 +19,14 @@ def chaos(arguments: argparse.Namespace) -> int:
     from consumer.chaos.programme import TRIALS, Place
     from consumer.chaos.programme import stage as staged
 
+    clean_up_on_sigterm()
     letters = [letter.strip() for letter in arguments.trials.split(",")]
     if unknown := [letter for letter in letters if letter not in TRIALS]:
         raise SettingsError(f"--trials {', '.join(unknown)}: expected some of {', '.join(LETTERS)}")
     both = ("at-least-once", "exactly-once")
     size = stage.FULL if arguments.full else stage.Size()
     size = replace(size, messages=arguments.messages or size.messages)
-    place = Place(_client(arguments), arguments.partitions, arguments.replication)
+    place = Place(_client(arguments), arguments.partitions, arguments.replication, arguments.session)
     rows, problems = [], []
     for letter in letters:
         for delivery in both if arguments.delivery == "both" else (arguments.delivery,):

@@ -101,7 +101,7 @@ def out() -> Console:
     """Return standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 @cache
@@ -109,7 +109,7 @@ def err() -> Console:
     """Return standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def styled(*parts: str | Text | tuple[str, str]) -> Text:

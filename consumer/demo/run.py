@@ -74,6 +74,7 @@ class Summary:
 class Account:
     """What came out so far. A record that comes out twice counts twice, so that the sum gives it away."""
 
+    seen: set[tuple[str, int, int]] = field(default_factory=set)  # places of records, each once
     annotated: int = 0
     characters: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
@@ -112,18 +113,18 @@ def _feed_and_read(servers: str, feed: tuple[FeedMessage, ...], show: Show, chec
     consumer.assign([TopicPartition(topic, number, 0) for topic, number in partitions])
     account, waiting, heard = Account(), deque(feed), time.monotonic()
     try:
-        while account.messages < len(feed):
-            while waiting and len(feed) - len(waiting) - account.messages < _UNDER_WAY:
+        while len(account.seen) < len(feed):
+            while waiting and len(feed) - len(waiting) - len(account.seen) < _UNDER_WAY:
                 message = waiting.popleft()
                 producer.produce(INPUT, message.value, message.key)
             producer.poll(0)
             for out in consumer.consume(64, 0.1):
                 _enter(account, out, show)
                 heard = time.monotonic()
-            show.progress(account.messages, len(feed))
+            show.progress(len(account.seen), len(feed))
             check()
             if time.monotonic() - heard > _SILENCE_SECONDS:
-                seen = f"{account.messages} of {len(feed)} messages"
+                seen = f"{len(account.seen)} of {len(feed)} messages"
                 raise DemoFailed(f"nothing came out for {_SILENCE_SECONDS:.0f} s, after {seen}")
     finally:
         consumer.close()
@@ -137,15 +138,19 @@ def _enter(account: Account, message: Message, show: Show) -> None:
     account.first = account.first or account.last
     if message.topic() == DEAD_LETTERS:
         headers = {name: (value or b"").decode() for name, value in headers_of(message)}
+        told = (headers[f"raner.source.{name}"] for name in ("topic", "partition", "offset"))
+        account.seen.add((next(told), int(next(told)), int(next(told))))
         account.dead_letters[headers["raner.reason"]] += 1
         account.latencies.append(account.last - int(headers["raner.source.timestamp"]) / 1000)
         show.dead_letter(headers["raner.reason"], headers["raner.error"])
         return
     annotated = json.loads(message.value() or b"")
+    source = annotated["source"]
+    account.seen.add((source["topic"], source["partition"], source["offset"]))
     account.annotated += 1
     account.characters += len(annotated["text"])
     account.entities.update(entity["type"] for entity in annotated["entities"])
-    account.latencies.append(account.last - annotated["source"]["timestamp"] / 1000)
+    account.latencies.append(account.last - source["timestamp"] / 1000)
     show.annotated(annotated)
 
 

@@ -55,6 +55,7 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": _REFRESH_MILLISECONDS,
         "queued.max.messages.kbytes": settings.fetch_queue // 1024,
         "fetch.max.bytes": settings.fetch_queue,
+        "message.max.bytes": min(_MAX_MESSAGE_BYTES, settings.fetch_queue),  # no more than that, says librdkafka
         # The prefetched records of all partitions are one queue, and a partition that comes to us waits behind it.
         "queued.min.messages": min(_BATCHES_AHEAD * settings.batch_records, _MOST_AHEAD),
         "fetch.message.max.bytes": min(settings.fetch_queue, settings.batch_bytes),
@@ -84,7 +85,7 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": settings.send_queue // 1024,
         # A message that the queue cannot hold would be waited for in vain.
-        "message.max.bytes": min(_MAX_MESSAGE_BYTES, settings.send_queue),
+        "message.max.bytes": min(_MAX_MESSAGE_BYTES, settings.send_queue // 1024 * 1024),
         "statistics.interval.ms": STATISTICS_MILLISECONDS,
         **kafka_properties(settings, "producer"),
     }

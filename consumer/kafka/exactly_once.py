@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -100,6 +100,9 @@ class ExactlyOnceDelivery:
             self._awaited.get(outcome.record.place, set()).discard(outcome.record.offset)
         # In the order of each partition, as a dead letter comes after what was behind its record.
         self._pending = sorted([*self._pending, *outcomes], key=lambda o: (o.record.place, o.record.offset))
+        last = {outcome.record.place: i for i, outcome in enumerate(self._pending)}
+        for i, note in ((last[outcome.record.place], outcome.note) for outcome in outcomes if outcome.note):
+            self._pending[i] = replace(self._pending[i], note=note)  # the newest is committed with the last offset
 
     def _is_due(self) -> bool:
         if self._unreported.published or self._unreported.refused:
@@ -147,13 +150,14 @@ class ExactlyOnceDelivery:
     def _commit(self, ready: Sequence[Outcome]) -> list[Refusal]:
         """Commit one transaction and take its outcomes off; or take off what is refused, and return that."""
         offsets = {outcome.record.place: outcome.record.offset + 1 for outcome in ready}  # the last one counts
-        self._notes |= {outcome.record.place: outcome.note for outcome in ready if outcome.note}
-        places = [TopicPartition(*place, offset, self._notes.get(place, "")) for place, offset in offsets.items()]
+        notes = self._notes | _notes_of(ready)
+        places = [TopicPartition(*place, offset, notes.get(place, "")) for place, offset in offsets.items()]
         failures = self._transactions.attempt(ready, places, self._group())
         done = [outcome for outcome, _ in failures] if failures else ready
         self._drop(done)
         self._stale = 0
         if not failures:
+            self._notes = notes
             self._progress.committed({place: offset for place, offset in offsets.items() if place not in self._gone})
         for outcome, _ in failures:
             self._awaited.setdefault(outcome.record.place, set()).add(outcome.record.offset)
@@ -185,9 +189,15 @@ class ExactlyOnceDelivery:
         asked = self._transactions.ask(lambda: answered(self._consumer.committed(places, timeout=_BROKER_SECONDS)))
         committed = {(p.topic, p.partition): p.offset for p in asked}
         done = [outcome for outcome in ready if outcome.record.offset < committed[outcome.record.place]]
+        self._notes |= _notes_of(done)
         self._drop(done)
         return done
 
     def _drop(self, outcomes: Sequence[Outcome]) -> None:
         gone = {id(outcome) for outcome in outcomes}
         self._pending = [outcome for outcome in self._pending if id(outcome) not in gone]
+
+
+def _notes_of(outcomes: Sequence[Outcome]) -> dict[Partition, str]:
+    """Return the last note of each partition."""
+    return {outcome.record.place: outcome.note for outcome in outcomes if outcome.note}

@@ -40,7 +40,7 @@ def staged(real, tmp_path):
     """Sets the stage of a trial on the session's Kafka."""
 
     def make(letter, guarantee):
-        place = Place({"bootstrap.servers": real.bootstrap_servers}, PARTITIONS)
+        place = Place({"bootstrap.servers": real.bootstrap_servers}, PARTITIONS, session_milliseconds=3_000)
         return stage(letter, place, guarantee, tmp_path, size=SIZE, seed=SEED, show=print)
 
     return make
@@ -88,7 +88,7 @@ def test_a_network_that_delays_goes_silent_and_cuts_costs_no_record(tmp_path, gu
             Storm(proxy.silence, 0, lambda: None),
             Storm(proxy.cut, 0, lambda: None),
         ]
-        place = Place({"bootstrap.servers": server.bootstrap_servers}, PARTITIONS)
+        place = Place({"bootstrap.servers": server.bootstrap_servers}, PARTITIONS, session_milliseconds=3_000)
         with stage("D", place, guarantee, tmp_path, size=SIZE, seed=SEED) as where:
             proxied = {"bootstrap_servers": f"127.0.0.1:{proxy.port}", "kafka_socket_timeout_ms": "6000"}
             result = weather.away(where.with_settings(**proxied), "network slow, silent, cut", storms)
@@ -99,7 +99,7 @@ def test_a_network_that_delays_goes_silent_and_cuts_costs_no_record(tmp_path, gu
 def test_a_group_that_changes_while_deliveries_are_slow_costs_no_record(tmp_path, guarantee):
     with running_proxy() as proxy, running_kafka(tmp_path / "kafka", proxy.port) as server:
         proxy.target = server.proxied_port
-        place = Place({"bootstrap.servers": server.bootstrap_servers}, PARTITIONS)
+        place = Place({"bootstrap.servers": server.bootstrap_servers}, PARTITIONS, session_milliseconds=3_000)
         with stage("E", place, guarantee, tmp_path, size=SIZE, seed=SEED) as where:
             where.field.send(600, seeded(SEED))
             with crew(tmp_path, {**where.settings, "kafka_consumer_session_timeout_ms": "10000"}) as workers:

@@ -186,6 +186,11 @@ def test_check_config_prints_what_would_run_and_no_secret(run):
     assert "memory plan" in out
 
 
+def test_a_pattern_is_shown_as_it_is(run):
+    _, out, _ = run("check-config", *WORKER, "--input-topic", r"^news\.[a-z]+[/]$", "--output-topic", "annotated")
+    assert r"^news\.[a-z]+[/]$" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -67,6 +67,12 @@ def test_what_cannot_be_small_enough_has_no_form():
     assert shrunk([message(attributes='{"a": "' + "x" * 5_000 + '"}')], 4_000, split=True) == ()
 
 
+def test_attributes_that_are_nested_too_deeply_to_be_read_again_have_no_form_either():
+    value = message(attributes='{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    assert shrunk([value], 4_000, split=True) == ()
+    assert Large("split", 4_000).smaller(Outcome(record(0, "x"), value, ())) is None
+
+
 def test_of_texts_by_field_each_has_its_digest():
     (value,) = shrunk([message(text={"title": "王", "body": "小明" * 900})], 6_000, split=False)
     told = json.loads(value)["text_omitted"]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,11 @@ def letter(number=0, reason=Reason.NO_TEXT, attempts=0, topic="in", headers=(("h
     outcome = Letters(**letters).write(source, reason, "decode", "no field")
     outcome = shortened(outcome) if short else outcome
     return Letter(Record("dead", 0, number, 2_000, b"k", outcome.value, outcome.headers))
+
+
+def test_a_record_that_was_nested_too_deeply_is_sent_again_like_others():
+    record = replace(letter(reason=Reason.NOT_JSON).record, value=b"[" * 100_000)
+    assert Terms("in", {}, 3).obstacle(Letter(record)) == ""
 
 
 class Sent:

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 
 from consumer import settings
 from consumer.errors import SettingsError
 from consumer.given import masked, shown
+from consumer.kafka.clients import consumer_properties, producer_properties
 from consumer.kafka.security import connection_properties
 from consumer.settings import kafka_properties, load
 
@@ -32,6 +34,13 @@ def test_everything_missing_is_named_at_once():
         load({}, {})
     for name in ("RANER_BOOTSTRAP_SERVERS", "--input-topic", "output_topic is not set"):
         assert name in str(caught.value)
+
+
+def test_queues_of_any_size_make_clients_and_hold_the_messages_that_are_taken():
+    values = loaded({"fetch_queue": "100KiB", "send_queue": "1MB"}).settings
+    Consumer(consumer_properties(values)).close()
+    properties = producer_properties(values)
+    assert properties["message.max.bytes"] == properties["queue.buffering.max.kbytes"] * 1024 < 1_000_000
 
 
 def test_what_kubernetes_tells_of_a_service_of_our_name_is_no_setting():
