@@ -63,7 +63,8 @@ def serve(topics: dict[str, int]) -> None:
     library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, _JOIN_MILLISECONDS)
     for name, partitions in topics.items():
         library.rd_kafka_mock_topic_create(cluster, name.encode(), partitions, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is our owner's to deal with
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # our owner ends us, once its clients are closed
     print(library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), flush=True)  # noqa: T201 - read by our owner
     sys.stdin.read()
 

@@ -107,8 +107,9 @@ def run_demo(show: Show, count: int | None = None, model: str = "default") -> Su
 
 
 def _feed_and_read(servers: str, feed: tuple[FeedMessage, ...], show: Show, check: Callable[[], None]) -> Account:
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 5})
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "demo-reader", "fetch.wait.max.ms": _FETCH_WAIT})
+    told = {"bootstrap.servers": servers, "log_level": 0}  # what matters is raised; the rest is of a demo that is ended
+    producer = Producer({**told, "linger.ms": 5})
+    consumer = Consumer({**told, "group.id": "demo-reader", "fetch.wait.max.ms": _FETCH_WAIT})
     partitions = [(OUTPUT, number) for number in range(_PARTITIONS)] + [(DEAD_LETTERS, 0)]
     consumer.assign([TopicPartition(topic, number, 0) for topic, number in partitions])
     account, waiting, heard = Account(), deque(feed), time.monotonic()
