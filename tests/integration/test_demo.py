@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import time
+
+import psutil
 
 
 def demo(*arguments):
@@ -39,3 +42,14 @@ def test_a_model_that_is_none_ends_it_with_the_workers_own_words():
     done = demo("--model", "/nowhere")
     assert done.returncode == 1
     assert "holds no model.json" in done.stderr
+
+
+def test_a_demo_that_is_terminated_leaves_no_process_behind():
+    running = psutil.Popen([sys.executable, "-m", "consumer", "demo", "--format", "json"], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(begun := running.children(recursive=True)) < 2 and time.monotonic() < deadline:  # a broker and a worker
+        time.sleep(0.1)
+    running.terminate()
+    assert running.wait(30) == 130
+    gone, left = psutil.wait_procs(begun, timeout=5)
+    assert (len(gone), left) == (2, [])
