@@ -82,7 +82,7 @@ def stage(
     made = Field(dict(place.client), first, second, third, group=f"raner-chaos-{name}")
     made.make(place.partitions, place.replication, **trial.output)
     settings = {**worker_settings(made, place, delivery), **trial.settings}
-    if "group_protocol" not in trial.settings:  # where the broker decides
+    if "group_protocol" not in trial.settings:  # by KIP-848 the broker decides
         settings["kafka_consumer_session_timeout_ms"] = str(place.session_milliseconds)
         settings["kafka_consumer_heartbeat_interval_ms"] = "500"
     try:

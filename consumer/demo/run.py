@@ -139,8 +139,8 @@ def _enter(account: Account, message: Message, show: Show) -> None:
     account.first = account.first or account.last
     if message.topic() == DEAD_LETTERS:
         headers = {name: (value or b"").decode() for name, value in headers_of(message)}
-        told = (headers[f"raner.source.{name}"] for name in ("topic", "partition", "offset"))
-        account.seen.add((next(told), int(next(told)), int(next(told))))
+        topic, partition, offset = (headers[f"raner.source.{name}"] for name in ("topic", "partition", "offset"))
+        account.seen.add((topic, int(partition), int(offset)))
         account.dead_letters[headers["raner.reason"]] += 1
         account.latencies.append(account.last - int(headers["raner.source.timestamp"]) / 1000)
         show.dead_letter(headers["raner.reason"], headers["raner.error"])

@@ -42,11 +42,9 @@ class Lag:
         for topic in topics.values():
             for number, told in topic["partitions"].items():
                 place = (topic["topic"], int(number))
-                offset, end = (
-                    self._committed.get(place),
-                    told.get("ls_offset", -1),
-                )  # what a transaction holds is no lag
-                if offset is not None and offset >= 0 and end >= 0:
+                offset = self._committed.get(place, -1)
+                end = told.get("ls_offset", -1)  # what an open transaction holds back is no lag
+                if offset >= 0 and end >= 0:
                     self._set(place, end - offset)
 
     def _set(self, partition: Partition, records: int) -> None:
