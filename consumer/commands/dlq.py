@@ -50,7 +50,8 @@ def show_letter(arguments: argparse.Namespace) -> int:
 def replay_letters(arguments: argparse.Namespace) -> int:
     """`raner-stream dlq replay`."""
     from consumer.dlq import replay as replaying
-    from consumer.kafka.mail import Mail, Resender, group_of
+    from consumer.kafka.mail import Mail, group_of
+    from consumer.kafka.resending import Resender
 
     told, wanted = settings.told(arguments).settings, read_filter(arguments.filter)
     terms = replaying.terms(told, wanted, arguments.max_attempts, arguments.rate, arguments.dry_run)

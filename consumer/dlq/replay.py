@@ -11,7 +11,7 @@ from typing import Protocol
 
 from consumer.dlq.letter import Letter, wants
 from consumer.errors import KafkaFailed
-from consumer.kafka.mail import Refused
+from consumer.kafka.resending import Refused
 from consumer.records import Headers, Record
 from consumer.settings import Settings
 

@@ -48,7 +48,10 @@ class Kafka:
             self.delivery = exactly_once(settings, self._consumer, (incoming, outgoing), metrics, name, waiting)
         else:
             producer = make_producer(settings, outgoing)
-            self.delivery = AtLeastOnceDelivery(self._consumer, producer, settings, metrics, outgoing, waiting)
+            progress = Progress(self._consumer, metrics, incoming.lag)
+            self.delivery = AtLeastOnceDelivery(
+                self._consumer, producer, settings, metrics, outgoing, progress, waiting
+            )
         self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery)
         health.watch(incoming.problem, self.source.problem, outgoing.problem)
 
@@ -105,4 +108,4 @@ def exactly_once(
         waiting,
     )
     size = Size(settings.transaction_records, settings.transaction_bytes, settings.transaction_seconds)
-    return ExactlyOnceDelivery(consumer, transactions, size, Progress(consumer, metrics, incoming))
+    return ExactlyOnceDelivery(consumer, transactions, size, Progress(consumer, metrics, incoming.lag))

@@ -38,13 +38,14 @@ class AtLeastOnceDelivery:
         settings: Settings,
         metrics: Metrics,
         connection: Connection,
+        progress: Progress,
         waiting: Callable[[], None],
     ) -> None:
         """`waiting` is called again and again while a broker keeps us waiting; it may raise to give up."""
         self._consumer, self._producer = consumer, producer
         self._metrics, self._connection, self._waiting = metrics, connection, waiting
         self._publisher = Publisher(settings, waiting)
-        self._progress = Progress(consumer, metrics, connection)
+        self._progress = progress
         self._done: dict[Partition, int] = {}  # acknowledged, not committed yet: the offset to commit
         self._notes: dict[Partition, str] = {}  # to commit along
         self._blocked: set[Partition] = set()  # where a refused outcome waits for its dead letter

@@ -12,6 +12,7 @@ from consumer.kafka.both import exactly_once
 from consumer.kafka.clients import make_consumer, make_producer
 from consumer.kafka.connection import Connection
 from consumer.kafka.delivery import AtLeastOnceDelivery
+from consumer.kafka.progress import Progress
 from consumer.kafka.source import KafkaSource
 from consumer.letters import Letters, shortened
 from consumer.metrics import Metrics
@@ -75,7 +76,8 @@ def made_on_kafka(broker, records, closing, guarantee="at-least-once"):
         delivery = exactly_once(settings, consumer, (connection, connection), metrics, name, lambda: None)
     else:
         producer = make_producer(settings, connection)
-        delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, lambda: None)
+        progress = Progress(consumer, metrics, connection.lag)
+        delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, progress, lambda: None)
     delivery.open(lambda: False)
     return Ports(
         KafkaSource(consumer, settings, metrics, connection, delivery),

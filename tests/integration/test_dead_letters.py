@@ -45,18 +45,7 @@ def limit(servers, topic, size):
 
 
 def send_as_admin(secured, topic, values):
-    producer = Producer(
-        {
-            "bootstrap.servers": secured.server.bootstrap_servers,
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanism": "SCRAM-SHA-256",
-            "sasl.username": "admin",
-            "sasl.password": PASSWORD,
-            "ssl.ca.location": str(secured.tls / "ca.pem"),
-            "ssl.certificate.location": str(secured.tls / "client.crt"),
-            "ssl.key.location": str(secured.tls / "client.key"),
-        }
-    )
+    producer = Producer(secured.as_admin())
     for value in values:
         producer.produce(topic, value)
     assert producer.flush(30) == 0

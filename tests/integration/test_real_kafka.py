@@ -1,6 +1,7 @@
 """What only a real Apache Kafka shows: refusals, rights, retention, a broker that stops answering."""
 
 import json
+import math
 import time
 from contextlib import contextmanager
 
@@ -207,6 +208,24 @@ def test_kafkas_own_tools_see_no_lag_after_a_stop(own, tmp_path):
     rows = [line.split() for line in own.server.tool(GROUP_TOOL, *place, "--describe").splitlines() if line.strip()]
     lag = rows[0].index("LAG")
     assert [row[lag] for row in rows[1:]] == ["0"] * 4
+
+
+def test_the_lag_stays_right_between_commits_and_goes_with_the_partitions(own, tmp_path):
+    settings = own.settings()
+    with worker_process(tmp_path, **settings, transactional_id="one") as one:
+        one.wait_ready()
+        produce(own.bootstrap_servers, settings["input_topic"], texts(200))
+        wait_for(lambda: one.metric("raner_records_out_total") == 200, "all records", one)
+        wait_for(lambda: one.metric("raner_lag_records") == 0, "no lag", one)
+        time.sleep(5)  # statistics come every two seconds
+        assert one.metric("raner_lag_records") == 0
+        with worker_process(tmp_path, **settings, transactional_id="other") as other:
+            wait_for(lambda: other.metric("raner_assigned_partitions") == 2, "two partitions each", other)
+            time.sleep(5)
+            owned = {place for event in one.events("partitions_revoked") for place in event["partitions"]}
+            assert len(owned) == 2
+            for place in owned:
+                assert math.isnan(one.metric("raner_lag_records", partition=place[-2]))
 
 
 def test_a_broker_that_stops_answering_is_waited_for_and_nothing_is_lost(own, tmp_path):

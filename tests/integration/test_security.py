@@ -41,28 +41,14 @@ LOGINS = {
 }
 
 
-def as_admin(secured, **more):
-    return {
-        "bootstrap.servers": secured.server.bootstrap_servers,
-        "security.protocol": "SASL_SSL",
-        "sasl.mechanism": "SCRAM-SHA-256",
-        "sasl.username": "admin",
-        "sasl.password": PASSWORD,
-        "ssl.ca.location": str(secured.tls / "ca.pem"),
-        "ssl.certificate.location": str(secured.tls / "client.crt"),
-        "ssl.key.location": str(secured.tls / "client.key"),
-        **more,
-    }
-
-
 def send(secured, topic):
-    producer = Producer(as_admin(secured))
+    producer = Producer(secured.as_admin())
     producer.produce(topic, json.dumps({"text": TEXT}))
     assert producer.flush(30) == 0
 
 
 def first(secured, topic):
-    reader = Consumer(as_admin(secured, **{"group.id": "reader"}))
+    reader = Consumer(secured.as_admin(**{"group.id": "reader"}))
     reader.assign([TopicPartition(topic, n, OFFSET_BEGINNING) for n in range(2)])
     message = wait_for(lambda: reader.poll(1.0), "a message")
     reader.close()

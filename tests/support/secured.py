@@ -34,18 +34,21 @@ class Secured:
 
     def __init__(self, server: KafkaServer, tls: Path) -> None:
         self.server, self.tls = server, tls
-        self.admin = AdminClient(
-            {
-                "bootstrap.servers": server.bootstrap_servers,
-                "security.protocol": "SASL_SSL",
-                "sasl.mechanism": "SCRAM-SHA-256",
-                "sasl.username": "admin",
-                "sasl.password": PASSWORD,
-                "ssl.ca.location": str(tls / "ca.pem"),
-                "ssl.certificate.location": str(tls / "client.crt"),
-                "ssl.key.location": str(tls / "client.key"),
-            }
-        )
+        self.admin = AdminClient(self.as_admin())
+
+    def as_admin(self, **more: str) -> dict[str, str]:
+        """Return the properties of a client that may do everything."""
+        return {
+            "bootstrap.servers": self.server.bootstrap_servers,
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-256",
+            "sasl.username": "admin",
+            "sasl.password": PASSWORD,
+            "ssl.ca.location": str(self.tls / "ca.pem"),
+            "ssl.certificate.location": str(self.tls / "client.crt"),
+            "ssl.key.location": str(self.tls / "client.key"),
+            **more,
+        }
 
     def topics(self, prefix: str) -> dict[str, str]:
         names = {kind: f"{prefix}-{kind}" for kind in ("in", "out", "dead")}

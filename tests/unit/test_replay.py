@@ -6,7 +6,8 @@ import pytest
 from consumer.dlq.letter import Letter, read_filter, wants
 from consumer.dlq.replay import Terms, replay
 from consumer.errors import KafkaFailed, Reason, SettingsError
-from consumer.kafka.mail import Bookmark, Refused
+from consumer.kafka.mail import Bookmark
+from consumer.kafka.resending import Refused
 from consumer.letters import Letters, shortened
 from consumer.records import Record
 
