@@ -18,6 +18,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from consumer.errors import ChaosFailed
+from consumer.interrupts import held_back
 
 _PATIENCE_SECONDS = 60.0
 RUN = (sys.executable, "-m", "consumer", "run")
@@ -136,7 +137,8 @@ class Crew:
         others = {name: value for name, value in os.environ.items() if not name.startswith("RANER_")}
         told = {"http_port": "0", **self.settings, **settings}
         environment = others | {f"RANER_{name.upper()}": value for name, value in told.items()}
-        self.hands.append(Hand(self.directory / f"worker-{len(self.hands)}.log", environment, command))
+        with held_back():
+            self.hands.append(Hand(self.directory / f"worker-{len(self.hands)}.log", environment, command))
         return self.hands[-1]
 
     def living(self) -> list[Hand]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from consumer import console, settings
 from consumer.console import lines, reports
 from consumer.console.demo import demo_summary, showing
 from consumer.errors import SettingsError
+from consumer.interrupts import clean_up_on_sigterm
 from nlp import model
 from nlp.annotator import Annotator
 from schemas.messages import json_schema
@@ -198,11 +198,6 @@ def schema(_: argparse.Namespace) -> int:
     """`raner-stream schema`."""
     console.plain(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0
-
-
-def clean_up_on_sigterm() -> None:
-    """Have SIGTERM end the command as Ctrl-C does, so that processes and files that it made are not left behind."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _annotator(arguments: argparse.Namespace) -> Annotator:

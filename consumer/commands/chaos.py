@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from consumer import console
 from consumer.chaos.options import LETTERS
-from consumer.commands import clean_up_on_sigterm
 from consumer.errors import SettingsError
+from consumer.interrupts import clean_up_on_sigterm
 
 
 def chaos(arguments: argparse.Namespace) -> int:

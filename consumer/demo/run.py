@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from consumer.demo.broker import EmbeddedBroker
 from consumer.demo.feed import MAX_CHARS, FeedMessage, messages
 from consumer.errors import DemoFailed
+from consumer.interrupts import held_back
 from consumer.kafka.incoming import headers_of
 
 INPUT, OUTPUT, DEAD_LETTERS = "messages", "annotated", "dead-letters"
@@ -186,14 +187,16 @@ def _worker(servers: str, log: Path, model: str) -> Iterator[subprocess.Popen[by
         "RANER_MODEL": model,
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("RANER_")}
-    with log.open("wb") as errors:
-        command = [sys.executable, "-m", "consumer", "run"]
-        worker = subprocess.Popen(command, env=others | told, stderr=errors, stdout=errors)
+    command = [sys.executable, "-m", "consumer", "run"]
+    worker = None
     try:
+        with log.open("wb") as errors, held_back():
+            worker = subprocess.Popen(command, env=others | told, stderr=errors, stdout=errors)
         yield worker
     finally:
-        worker.kill()
-        worker.wait()
+        if worker:
+            worker.kill()
+            worker.wait()
 
 
 def _wait_until_ready(worker: subprocess.Popen[bytes], log: Path) -> int:
