@@ -83,8 +83,9 @@ class Hand:
         return sums
 
     def peak(self) -> float:
-        """Return the most memory that it has had, in bytes."""
-        return self.metrics()["raner_resident_memory_peak_bytes"]
+        """Return the most memory that it has had, in bytes; raise `ChaosFailed` when it does not answer."""
+        peak: float = wait_for(lambda: self.metrics().get("raner_resident_memory_peak_bytes"), "a worker's metrics")
+        return peak
 
     def unready(self) -> str:
         """Return why it says that no records can flow; nothing if they can."""

@@ -65,10 +65,14 @@ class Field:
             future.result()
 
     def remove(self) -> None:
-        """Delete the topics."""
+        """Delete the topics, those that were made."""
         topics = [self.input_topic, self.output_topic, self.dead_letter_topic]
         for future in self._admin.delete_topics(topics).values():
-            future.result()
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
 
     def send(self, count: int, random: Random, broken: float = 0.01, pause: float = 0.0, length: int = 40) -> None:
         """Send so many messages, a share of them broken, and enter them in the ledger once acknowledged.

@@ -80,12 +80,12 @@ def stage(
     trial, name = TRIALS.get(letter, Trial(trials.kill_loop)), uuid.uuid4().hex[:8]
     first, second, third = (f"raner-chaos-{kind}-{name}" for kind in ("in", "out", "dead"))
     made = Field(dict(place.client), first, second, third, group=f"raner-chaos-{name}")
-    made.make(place.partitions, place.replication, **trial.output)
     settings = {**worker_settings(made, place, delivery), **trial.settings}
     if "group_protocol" not in trial.settings:  # by KIP-848 the broker decides
         settings["kafka_consumer_session_timeout_ms"] = str(place.session_milliseconds)
         settings["kafka_consumer_heartbeat_interval_ms"] = "500"
     try:
+        made.make(place.partitions, place.replication, **trial.output)
         yield Stage(made, directory, settings, size, seed, show)
     finally:
         made.close()

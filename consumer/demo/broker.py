@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import signal
 import subprocess
 import sys
-from types import TracebackType
 
 from confluent_kafka import cimpl
 
 from consumer.errors import DemoFailed
+from consumer.interrupts import held_back
 
 _PRODUCER = 0
 _JOIN_MILLISECONDS = 100
@@ -26,24 +25,35 @@ class EmbeddedBroker:
     def __init__(self, topics: dict[str, int]) -> None:
         """`topics` maps names to numbers of partitions."""
         self._topics = topics
+        self._process: subprocess.Popen[str] | None = None
         self.bootstrap_servers = ""
 
     def __enter__(self) -> EmbeddedBroker:
-        arguments = [f"{name}:{partitions}" for name, partitions in self._topics.items()]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout
-        self.bootstrap_servers = self._process.stdout.readline().strip()
-        if not self.bootstrap_servers:
-            raise DemoFailed(f"the embedded broker did not start (exit status {self._process.wait()})")
+        try:
+            with held_back():
+                self._process = self._started()
+            assert self._process.stdout
+            self.bootstrap_servers = self._process.stdout.readline().strip()
+            if not self.bootstrap_servers:
+                raise DemoFailed(f"the embedded broker did not start (exit status {self._process.wait()})")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+
+    def _started(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", __name__, *(f"{name}:{partitions}" for name, partitions in self._topics.items())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for the owner, which closes its clients before it ends this
+        )
 
 
 def serve(topics: dict[str, int]) -> None:
@@ -63,8 +73,6 @@ def serve(topics: dict[str, int]) -> None:
     library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, _JOIN_MILLISECONDS)
     for name, partitions in topics.items():
         library.rd_kafka_mock_topic_create(cluster, name.encode(), partitions, 1)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)  # our owner ends us, once its clients are closed
     print(library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), flush=True)  # noqa: T201 - read by our owner
     sys.stdin.read()
 
