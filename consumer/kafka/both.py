@@ -48,7 +48,7 @@ class Kafka:
             self.delivery = exactly_once(settings, self._consumer, (incoming, outgoing), metrics, name, waiting)
         else:
             producer = make_producer(settings, outgoing)
-            progress = Progress(self._consumer, metrics, incoming.lag)
+            progress = Progress(metrics, incoming.lag)
             self.delivery = AtLeastOnceDelivery(
                 self._consumer, producer, settings, metrics, outgoing, progress, waiting
             )
@@ -108,4 +108,4 @@ def exactly_once(
         waiting,
     )
     size = Size(settings.transaction_records, settings.transaction_bytes, settings.transaction_seconds)
-    return ExactlyOnceDelivery(consumer, transactions, size, Progress(consumer, metrics, incoming.lag))
+    return ExactlyOnceDelivery(consumer, transactions, size, Progress(metrics, incoming.lag))

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from consumer.kafka.clients import failed, patiently
 from consumer.kafka.connection import Connection
 from consumer.kafka.progress import Progress
-from consumer.kafka.publishing import REFUSALS, WAIT_SECONDS, Publisher, note
+from consumer.kafka.publishing import BESIDE_A_REFUSAL, REFUSALS, WAIT_SECONDS, Publisher, note
 from consumer.metrics import Metrics
 from consumer.records import Outcome, Partition, Receipt, Refusal
 from consumer.settings import Settings
@@ -143,7 +143,7 @@ class AtLeastOnceDelivery:
         if outcomes and len(errors) < len(outcomes):
             self._connection.on_success()
         for reason in errors.values():
-            if reason.fatal() or reason.code() not in REFUSALS:
+            if reason.fatal() or reason.code() not in {*REFUSALS, BESIDE_A_REFUSAL}:
                 raise self._publisher.failed(reason)
         return [(outcomes[number], error) for number, error in sorted(errors.items())]
 

@@ -191,6 +191,8 @@ class ExactlyOnceDelivery:
         done = [outcome for outcome in ready if outcome.record.offset < committed[outcome.record.place]]
         self._notes |= _notes_of(done)
         self._drop(done)
+        if through := {outcome.record.place for outcome in done} - self._gone:
+            self._progress.committed({place: committed[place] for place in through})
         return done
 
     def _drop(self, outcomes: Sequence[Outcome]) -> None:

@@ -19,21 +19,23 @@ class Lag:
 
     def __init__(self, metrics: Metrics) -> None:
         self._gauge = metrics.lag
-        self._committed: dict[Partition, int] = {}  # by partition; negative where no broker has told yet
+        self._committed: dict[Partition, int] = {}  # negative where no broker has told yet
+        self._ends: dict[Partition, int] = {}  # what an open transaction holds back is no lag, and lies behind them
 
     def assigned(self, offsets: Mapping[Partition, int]) -> None:
         """Note partitions and where they begin, negative if that is not known."""
         self._committed |= offsets
 
-    def committed(self, partition: Partition, offset: int, end: int) -> None:
-        """Note that a partition is committed up to `offset`, and ends at `end`."""
+    def committed(self, partition: Partition, offset: int) -> None:
+        """Note that a partition is committed up to `offset`."""
         self._committed[partition] = offset
-        self._set(partition, end - offset)
+        self._set(partition)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Stop exporting partitions that another worker has now."""
         for topic, number in partitions:
             self._committed.pop((topic, number), None)
+            self._ends.pop((topic, number), None)
             with suppress(KeyError):  # none was exported yet
                 self._gauge.remove(topic, str(number))
 
@@ -42,10 +44,11 @@ class Lag:
         for topic in topics.values():
             for number, told in topic["partitions"].items():
                 place = (topic["topic"], int(number))
-                offset = self._committed.get(place, -1)
-                end = told.get("ls_offset", -1)  # what an open transaction holds back is no lag
-                if offset >= 0 and end >= 0:
-                    self._set(place, end - offset)
+                if place in self._committed and (end := told.get("ls_offset", -1)) >= 0:
+                    self._ends[place] = end
+                    self._set(place)
 
-    def _set(self, partition: Partition, records: int) -> None:
-        self._gauge.labels(partition[0], str(partition[1])).set(max(0, records))
+    def _set(self, partition: Partition) -> None:
+        offset, end = self._committed[partition], self._ends.get(partition, -1)
+        if offset >= 0 and end >= 0:
+            self._gauge.labels(partition[0], str(partition[1])).set(max(0, end - offset))

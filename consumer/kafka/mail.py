@@ -54,7 +54,7 @@ class Mail:
 
     def __init__(self, settings: Settings, name: str) -> None:
         """Connect as the group `name`."""
-        self._topic = settings.dead_letter_topic
+        self._topic, self._group = settings.dead_letter_topic, name
         self._bookmarks: dict[int, Bookmark] = {}
         own = {
             "group.id": name,
@@ -77,7 +77,10 @@ class Mail:
         try:
             left = self._assign(committed=committed)
         except KafkaException as away:
-            raise failed(away.args[0], f"reading {self._topic}") from away
+            # Of the group's offsets, a right that is missing shows as no answer; the reason comes beside it.
+            told = self._consumer.poll(0)
+            error = told.error() if told else None
+            raise failed(error or away.args[0], f"reading {self._topic} as group {self._group}") from away
         while left:
             message = self._consumer.poll(_BROKER_SECONDS)
             if message is None:

@@ -30,7 +30,8 @@ class Positions:
             places = [(p.topic, p.partition) for p in committed if p.offset < 0]
             if not places:
                 return committed
-            fresh = [TopicPartition(*place, self.first(place[0])) for place in places]
+            firsts = {topic: self.first(topic) for topic in {topic for topic, _ in places}}
+            fresh = [TopicPartition(*place, firsts[place[0]]) for place in places]
             starts = answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
             self._consumer.commit(offsets=starts, asynchronous=True)
         except KafkaException as error:

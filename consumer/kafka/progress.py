@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import KafkaError
 
 from consumer.kafka.lag import Lag
 from consumer.metrics import Metrics
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 class Progress:
     """Takes note of commits, those that failed too, and says so without flooding the log."""
 
-    def __init__(self, consumer: Consumer, metrics: Metrics, lag: Lag) -> None:
+    def __init__(self, metrics: Metrics, lag: Lag) -> None:
         """`lag` is the consumer's, which its statistics go into too."""
-        self._consumer, self._metrics, self._lag = consumer, metrics, lag
+        self._metrics, self._lag = metrics, lag
         self._problem = ""
         self._untold: dict[str, int] = {}
         self._told = 0.0
@@ -32,8 +32,7 @@ class Progress:
         self._problem = ""
         self._metrics.commits.labels("ok").inc()
         for place, offset in offsets.items():
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
-            self._lag.committed(place, offset, end)
+            self._lag.committed(place, offset)
         self._untold |= {f"{topic}[{number}]": offset for (topic, number), offset in offsets.items()}
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self.tell()

@@ -22,6 +22,7 @@ REFUSALS = {
     KafkaError.INVALID_MSG: Reason.OUTPUT_REFUSED,
     KafkaError.POLICY_VIOLATION: Reason.OUTPUT_REFUSED,
 }
+BESIDE_A_REFUSAL = KafkaError._INVALID_DIFFERENT_RECORD  # for nothing but its neighbours in the batch: alone it may go
 WAIT_SECONDS = 0.2
 
 Report = Callable[[KafkaError | None, Message | None], None]

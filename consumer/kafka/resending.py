@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from consumer.errors import KafkaFailed
 from consumer.kafka.clients import failed, producer_properties
 from consumer.kafka.connection import Connection
-from consumer.kafka.publishing import REFUSALS
+from consumer.kafka.publishing import BESIDE_A_REFUSAL, REFUSALS
 from consumer.metrics import Metrics
 from consumer.records import Headers, Record
 from consumer.settings import Settings
@@ -22,7 +22,7 @@ _BROKER_SECONDS = 30.0
 _AWAY = {KafkaError._MSG_TIMED_OUT, KafkaError._TRANSPORT}
 # Others may still go to the same topic. What is in neither set concerns all: a right, the topic, the producer.
 _OF_THE_RECORD = (REFUSALS.keys() - {KafkaError.TOPIC_AUTHORIZATION_FAILED}) | {
-    KafkaError._INVALID_DIFFERENT_RECORD,
+    BESIDE_A_REFUSAL,
     KafkaError._UNKNOWN_PARTITION,
 }
 _LARGER = "raise its max.message.bytes, and RANER_KAFKA_PRODUCER_MESSAGE_MAX_BYTES"

@@ -22,7 +22,7 @@ from consumer.kafka.clients import answers, consumer_properties, failed, hopeles
 from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import place_of, record_of
 from consumer.kafka.pauses import Pauses
-from consumer.kafka.positions import Positions
+from consumer.kafka.positions import Positions, answered
 from consumer.kafka.watchdog import Watchdog
 from consumer.metrics import Metrics
 from consumer.records import Partition, Record
@@ -233,12 +233,16 @@ class KafkaSource:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_BROKER_SECONDS)
         first = self._positions.first(place[0]) if offset < 0 else self._positions.start
         start = low if first == OFFSET_BEGINNING else high
+        held = answered(self._consumer.committed([TopicPartition(*place)], timeout=_BROKER_SECONDS))[0]
+        begun = TopicPartition(*place, start, held.metadata or "")
+        self._consumer.commit(offsets=[begun], asynchronous=True)  # else what is gone for good stays in the group's lag
+        self._connection.lag.assigned({place: start})
         if offset >= 0:
             skipped = max(0, start - offset)
             self._metrics.skipped.labels(place[0], str(place[1])).inc(skipped)
             where = {"partition": f"{place[0]}[{place[1]}]", "start": start}
             log.warning("offsets_skipped", extra={**where, "expected": offset, "skipped": skipped})
-        self._restart(TopicPartition(*place, start))
+        self._restart(begun)
 
     def _restart(self, partition: TopicPartition) -> None:
         # A partition whose offset was refused cannot be sought (erroneous state), only assigned anew.

@@ -76,7 +76,7 @@ def made_on_kafka(broker, records, closing, guarantee="at-least-once"):
         delivery = exactly_once(settings, consumer, (connection, connection), metrics, name, lambda: None)
     else:
         producer = make_producer(settings, connection)
-        progress = Progress(consumer, metrics, connection.lag)
+        progress = Progress(metrics, connection.lag)
         delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, progress, lambda: None)
     delivery.open(lambda: False)
     return Ports(

@@ -74,7 +74,7 @@ def test_the_lag_is_that_of_what_is_assigned_by_what_is_committed(scene):
     connection.lag.assigned({("in", 0): 20, ("in", 1): -1001})
     connection.on_statistics(told)
     assert lags() == {0: 100}
-    connection.lag.committed(("in", 0), 110, 115)
+    connection.lag.committed(("in", 0), 110)
     connection.on_statistics(told)
     assert lags() == {0: 10}
     connection.lag.forget([("in", 0), ("in", 1)])

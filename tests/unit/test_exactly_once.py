@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from twins import record
 
 from consumer.kafka.exactly_once import ExactlyOnceDelivery, Size
+from consumer.kafka.verdicts import InDoubt
 from consumer.records import Outcome
 
 
@@ -39,9 +40,25 @@ class Producer:
         pass
 
 
+class Doubt(Producer):
+    """Loses sight of its first transaction, of which the group has offset 2."""
+
+    def attempt(self, outcomes, offsets, group):
+        if not self.committed:
+            self.committed.append("in doubt")
+            raise InDoubt
+        return super().attempt(outcomes, offsets, group)
+
+    def ask(self, _):
+        return [TopicPartition("in", 0, 2)]
+
+
 class Progress:
+    def __init__(self):
+        self.told = []
+
     def committed(self, offsets):
-        pass
+        self.told.append(offsets)
 
 
 def test_what_is_told_along_with_a_refused_records_successor_is_committed_with_the_last_offset():
@@ -52,3 +69,11 @@ def test_what_is_told_along_with_a_refused_records_successor_is_committed_with_t
     assert producer.committed == [(1, "")], "what lies before the refused one"
     delivery.deliver([replace(refusal.outcome, note="one dead")])
     assert producer.committed[1:] == [(3, "one dead")]
+
+
+def test_what_a_transaction_in_doubt_brought_through_is_told_as_committed():
+    progress = Progress()
+    delivery = ExactlyOnceDelivery(Member(), Doubt(refuses=()), Size(1, 1, 0.0), progress)
+    receipt = delivery.deliver([Outcome(record(offset, "x"), b"x", ()) for offset in range(3)])
+    assert [outcome.record.offset for outcome in receipt.published] == [0, 1, 2]
+    assert progress.told == [{("in", 0): 2}, {("in", 0): 3}]

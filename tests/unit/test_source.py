@@ -35,6 +35,7 @@ class Client:
         self.answers = False
         self.polled = []
         self.assigned = {}
+        self.kept = {}
 
     def subscribe(self, _, *, on_assign, on_lost, **__):
         self.on_assign, self.on_lost = on_assign, on_lost
@@ -46,6 +47,10 @@ class Client:
         if not self.answers:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         return [TopicPartition("in", p.partition, 5 if p.partition == 0 else -1001) for p in partitions]
+
+    def commit(self, *, offsets, asynchronous):
+        assert asynchronous, "a rebalance would wait for it"
+        self.kept |= {p.partition: p.offset for p in offsets}
 
     def list_topics(self, topic, **_):
         known = type("Topic", (), {"partitions": {0: None, 1: None}})
@@ -95,6 +100,7 @@ def test_a_partition_that_was_added_is_read_from_its_beginning_though_no_broker_
     client.answers = True
     source.fetch(0)
     assert client.assigned == {1: 3}
+    assert client.kept == {1: 3}
 
 
 def test_a_worker_that_joined_once_is_not_told_that_the_brokers_do_not_speak_its_protocol(monkeypatch):
