@@ -40,10 +40,11 @@ class Answers:
         """Return what a broker answers, however long that takes; raise `KafkaFailed` where waiting does not help."""
         while True:
             try:
-                return patiently(question, self._waiting)
+                return question()  # the consumer's, which takes one caller at a time: no other thread may wait in it
             except KafkaException as error:
                 if hopeless(error.args[0]):
                     raise failed(error.args[0], "asking how a transaction ended") from error
+                self._waiting()
                 self._rest()
 
     def _deadline(self) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from consumer import slots
 from consumer.errors import DrainExpired
 from consumer.health import Health, Shutdown
 from consumer.kafka.clients import make_consumer, make_producer, patiently, silent_seconds, transaction_seconds
+from consumer.kafka.commits import Commits
 from consumer.kafka.connection import Connection
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.exactly_once import ExactlyOnceDelivery, Size
@@ -41,17 +42,15 @@ class Kafka:
         self._health, self._shutdown = health, shutdown
         self._leaving = False
         self._slot: slots.Slot | None = None
-        self._consumer = make_consumer(settings, incoming)
+        commits = Commits(Progress(metrics, incoming.lag))
+        self._consumer = make_consumer(settings, incoming, commits.on_answer)
         self.delivery: AtLeastOnceDelivery | ExactlyOnceDelivery
         if settings.delivery == "exactly-once":
             name = self._name(settings)
             self.delivery = exactly_once(settings, self._consumer, (incoming, outgoing), metrics, name, waiting)
         else:
             producer = make_producer(settings, outgoing)
-            progress = Progress(metrics, incoming.lag)
-            self.delivery = AtLeastOnceDelivery(
-                self._consumer, producer, settings, metrics, outgoing, progress, waiting
-            )
+            self.delivery = AtLeastOnceDelivery(self._consumer, producer, settings, metrics, outgoing, commits, waiting)
         self.source = KafkaSource(self._consumer, settings, metrics, incoming, self.delivery)
         health.watch(incoming.problem, self.source.problem, outgoing.problem)
 

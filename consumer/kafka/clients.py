@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from consumer.errors import KafkaFailed, SettingsError
 from consumer.kafka.connection import SILENT_SECONDS, Connection
@@ -15,6 +15,7 @@ from consumer.kafka.security import administrator, connection_properties
 from consumer.settings import Settings, kafka_properties
 
 T = TypeVar("T")
+OnCommit = Callable[[KafkaError | None, list[TopicPartition]], None]
 STATISTICS_MILLISECONDS = 2_000  # how soon a broker that does not answer is seen
 _WAIT_SECONDS = 0.2
 _ADMIN_SECONDS = 10.0
@@ -120,6 +121,14 @@ def is_member(settings: Settings, member: str, seconds: float = _ADMIN_SECONDS) 
     return member in {each.member_id for each in group.members}
 
 
+def partitions_of(settings: Settings, topic: str) -> list[int]:
+    """Return the numbers of a topic's partitions; raise `KafkaException` if no broker answers.
+
+    A consumer that is asked for them in a rebalance crashes at its next callback (confluent-kafka 2.16.1).
+    """
+    return list(administrator(settings).list_topics(topic, timeout=_PROBE_SECONDS).topics[topic].partitions)
+
+
 def answers(settings: Settings) -> bool:
     """Whether the brokers, and the group's coordinator, answer a new client."""
     try:
@@ -134,9 +143,13 @@ def max_message_bytes(settings: Settings) -> int:
     return int(producer_properties(settings)["message.max.bytes"])
 
 
-def make_consumer(settings: Settings, connection: Connection) -> Consumer:
-    """Make the consumer; raise `SettingsError` for a property that librdkafka does not know."""
-    return _made(Consumer, consumer_properties(settings), connection)
+def make_consumer(settings: Settings, connection: Connection, on_commit: OnCommit | None = None) -> Consumer:
+    """Make the consumer, and have `on_commit` hear what becomes of commits that are not waited for.
+
+    Raises `SettingsError` for a property that librdkafka does not know.
+    """
+    heard = {"on_commit": on_commit} if on_commit else {}
+    return _made(Consumer, consumer_properties(settings) | heard, connection)
 
 
 def make_producer(settings: Settings, connection: Connection, transactional_id: str = "") -> Producer:

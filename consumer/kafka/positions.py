@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
+
+from consumer.kafka.clients import partitions_of
+from consumer.settings import Settings
 
 _BROKER_SECONDS = 5.0
 
@@ -15,9 +17,9 @@ log = logging.getLogger(__name__)
 class Positions:
     """Finds the offset to begin each partition at."""
 
-    def __init__(self, consumer: Consumer, start_from: Literal["earliest", "latest"]) -> None:
-        self._consumer = consumer
-        self.start = OFFSET_BEGINNING if start_from == "earliest" else OFFSET_END
+    def __init__(self, consumer: Consumer, settings: Settings) -> None:
+        self._consumer, self._settings = consumer, settings
+        self.start = OFFSET_BEGINNING if settings.start_from == "earliest" else OFFSET_END
 
     def of(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Return partitions with the offset to begin at: the committed one, else the start, which is committed now.
@@ -44,8 +46,8 @@ class Positions:
         """Return where a partition begins that has no offset: one that was added to its topic, at its beginning."""
         if self.start == OFFSET_BEGINNING:
             return OFFSET_BEGINNING
-        numbers = self._consumer.list_topics(topic, timeout=_BROKER_SECONDS).topics[topic].partitions
-        known = self._consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=_BROKER_SECONDS)
+        everywhere = [TopicPartition(topic, number) for number in partitions_of(self._settings, topic)]
+        known = self._consumer.committed(everywhere, timeout=_BROKER_SECONDS)
         return OFFSET_BEGINNING if any(p.offset >= 0 for p in answered(known)) else self.start
 
 

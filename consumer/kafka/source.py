@@ -69,7 +69,7 @@ class KafkaSource:
         strategy = consumer_properties(settings).get("partition.assignment.strategy", "cooperative")
         self._cooperative = "cooperative" in strategy
         self._deadline = time.monotonic() + _JOIN_SECONDS if settings.group_protocol == "consumer" else None
-        self._positions = Positions(consumer, settings.start_from)
+        self._positions = Positions(consumer, settings)
         self._batch: list[Record] = []  # in a revocation, what is no longer ours is taken out
         self._size = 0  # of the batch, in bytes
         self._polled = time.monotonic()

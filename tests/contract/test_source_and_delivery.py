@@ -10,6 +10,7 @@ from consumer.errors import Reason
 from consumer.inmemory import InMemoryDelivery, InMemorySource
 from consumer.kafka.both import exactly_once
 from consumer.kafka.clients import make_consumer, make_producer
+from consumer.kafka.commits import Commits
 from consumer.kafka.connection import Connection
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.progress import Progress
@@ -63,7 +64,8 @@ def made_on_kafka(broker, records, closing, guarantee="at-least-once"):
     settings = load({**told, "kafka": [f"consumer.fetch.wait.max.ms={fetch_wait}"]}, {}).settings
     metrics = Metrics()
     connection = Connection("test", metrics)
-    consumer = make_consumer(settings, connection)
+    commits = Commits(Progress(metrics, connection.lag))
+    consumer = make_consumer(settings, connection, commits.on_answer)
     closing.append(consumer)
     topics = [settings.output_topic, settings.dead_letter_topic]
 
@@ -76,8 +78,7 @@ def made_on_kafka(broker, records, closing, guarantee="at-least-once"):
         delivery = exactly_once(settings, consumer, (connection, connection), metrics, name, lambda: None)
     else:
         producer = make_producer(settings, connection)
-        progress = Progress(metrics, connection.lag)
-        delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, progress, lambda: None)
+        delivery = AtLeastOnceDelivery(consumer, producer, settings, metrics, connection, commits, lambda: None)
     delivery.open(lambda: False)
     return Ports(
         KafkaSource(consumer, settings, metrics, connection, delivery),

@@ -6,7 +6,7 @@ import time
 import pytest
 from brokers import PARTITIONS, Broker
 from confluent_kafka import TopicPartition
-from mock_cluster import PRODUCE, mock_cluster
+from mock_cluster import OFFSET_COMMIT, PRODUCE, mock_cluster
 from topics import committed, produce, read
 from worker_process import wait_for, worker_process
 
@@ -41,10 +41,10 @@ def settings_on(cluster, guarantee, **changes):
     )
 
 
-def slowed(cluster, seconds=SLOW_SECONDS):
-    """Have each broker's next answer to a producer take its time."""
+def slowed(cluster, seconds=SLOW_SECONDS, request=PRODUCE):
+    """Have each broker's next answer to a request, a producer's unless told otherwise, take its time."""
     for broker in (1, 2):
-        cluster.delay(broker, PRODUCE, seconds * 1000)
+        cluster.delay(broker, request, seconds * 1000)
 
 
 @pytest.mark.parametrize("guarantee", BOTH)
@@ -99,6 +99,24 @@ def test_a_broker_slower_than_the_poll_interval_costs_no_membership(cluster, tmp
         out = read(servers, [settings["output_topic"]], 200, more_seconds=1)
         assert worker.stop() == 0
     assert ids(out) == list(range(200))
+
+
+def test_a_commit_that_takes_its_time_keeps_nothing_waiting(cluster, tmp_path):
+    settings = settings_on(cluster, "at-least-once")
+    servers, topic, group = cluster.bootstrap_servers, settings["input_topic"], settings["group_id"]
+    with worker_process(tmp_path, **settings) as worker:
+        worker.wait_ready()
+        wait_for(lambda: committed(servers, group, topic) == [0] * PARTITIONS, "the starts committed", worker)
+        slowed(cluster, 5, OFFSET_COMMIT)
+        for number in range(3):
+            produce(servers, topic, texts(20, 20 * number, partition=0))
+            done = 20 * (number + 1)
+            wait_for(lambda done=done: worker.metric("raner_records_out_total") >= done, "the records", worker)
+        delivering = worker.metric("raner_stage_seconds_sum", stage="deliver")
+        wait_for(lambda: committed(servers, group, topic)[0] == 60, "the commits", worker)
+        wait_for(lambda: worker.metric("raner_lag_records", partition="0") == 0, "the answer to them", worker)
+        assert worker.stop() == 0
+    assert delivering < 5
 
 
 @pytest.mark.parametrize("guarantee", BOTH)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import cimpl
 
-PRODUCE = 0  # Kafka's number of the request
+PRODUCE, OFFSET_COMMIT = 0, 8  # Kafka's numbers of the requests
 
 
 class MockCluster:

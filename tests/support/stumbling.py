@@ -13,10 +13,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from confluent_kafka import TopicPartition
-
 from consumer.cli import main
 from consumer.errors import ClientStuck
+from consumer.kafka.commits import Commits
 from consumer.kafka.delivery import AtLeastOnceDelivery
 from consumer.kafka.exactly_once import ExactlyOnceDelivery
 from consumer.kafka.source import KafkaSource
@@ -24,7 +23,8 @@ from consumer.kafka.transactions import Transactions
 from consumer.kafka.watchdog import Watchdog
 
 POINTS = ("after_fetch", "after_produce", "before_commit", "after_commit")
-_COMMITS = ((AtLeastOnceDelivery, "_commit"), (Transactions, "_committed"))
+_BEFORE_COMMIT = ((Commits, "_ask"), (Transactions, "_committed"))
+_AFTER_COMMIT = ((Commits, "_taken"), (Transactions, "_committed"))
 
 
 class Trap:
@@ -47,24 +47,25 @@ def lay(trap: Trap, point: str) -> None:
         for owner in (AtLeastOnceDelivery, Transactions):
             _after(owner, "_publish", trap, lambda _: True, lambda outcomes, *_: bool(outcomes))
     elif point == "before_commit":
-        for owner, name in _COMMITS:
+        for owner, name in _BEFORE_COMMIT:
             _before(owner, name, trap)
     elif point == "after_commit":
-        for owner, name in _COMMITS:
+        for owner, name in _AFTER_COMMIT:
             _after(owner, name, trap, lambda _: True)
 
 
 def commit_before_produce() -> None:
-    """Commit a batch's offsets, and only then publish it."""
-    deliver = AtLeastOnceDelivery.deliver
+    """Commit a batch's offsets, and only then publish it; wait for each commit, so that they can be counted."""
+    deliver, send = AtLeastOnceDelivery.deliver, Commits.send
 
     def early(self: Any, outcomes: Any) -> Any:
-        offsets = {o.record.place: o.record.offset + 1 for o in outcomes}
-        if offsets:
-            self._commit([TopicPartition(*place, offset) for place, offset in offsets.items()], lambda: None)
+        for outcome in outcomes:
+            self._commits.add(outcome.record.place, outcome.record.offset + 1, "")
+        self._commits.send(self._consumer, ())
         return deliver(self, outcomes)
 
     AtLeastOnceDelivery.deliver = early  # type: ignore[method-assign]
+    Commits.send = lambda self, consumer, but, **_: send(self, consumer, but, wait=True)  # type: ignore[method-assign]
 
 
 def commit_without_reports() -> None:
