@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,8 +61,8 @@ def begin(recipe: Recipe, scripts: Scripts | None) -> Start:
     vocabulary = cut(found.vocabulary, scripts.relatives if scripts and recipe.relatives else None)
     tensors = {**found.tensors, WORDS: found.tensors[WORDS][list(vocabulary.rows)]}
     tags = bioes(recipe.labels)
-    if set(found.tags) == set(tags):
-        tensors |= _reordered(tensors, [found.tags.index(tag) for tag in tags])
+    if head := head_of(found, tags):
+        tensors |= head
     else:
         tensors = {name: value for name, value in tensors.items() if name.startswith("encoder.")}
         tensors |= _transitions(tags, recipe.impossible)
@@ -78,6 +78,15 @@ def read_start(directory: Path) -> Start:
     if not directory.is_dir():
         raise TrainingError(f"{directory} is no directory; expected config.json, vocab.txt and weights")
     return _served(directory) if (directory / model.MANIFEST).is_file() else _checkpoint(directory)
+
+
+def head_of(start: Start, tags: Sequence[str]) -> dict[str, FloatArray]:
+    """Return a model's head and CRF for tags in this order; nothing if it has others, or names tags without a CRF."""
+    if set(start.tags) != set(tags) or not {"linear.weight", "crf.transitions"} <= start.tensors.keys():
+        return {}
+    order = [start.tags.index(tag) for tag in tags]
+    head = {name: value[order] for name, value in start.tensors.items() if name.startswith(("linear.", "crf."))}
+    return head | {"crf.transitions": head["crf.transitions"][:, order]}
 
 
 def _pruned(start: Start, recipe: Recipe) -> Start:
@@ -146,12 +155,6 @@ def _tags(directory: Path) -> tuple[str, ...]:
         return read_small_files(directory)[2].tags
     except (CheckpointError, LabelError):
         return ()  # a bare encoder names no tags, or such as LABEL_0
-
-
-def _reordered(tensors: Mapping[str, FloatArray], order: list[int]) -> dict[str, FloatArray]:
-    """Return the head and the CRF with their tags in another order."""
-    head = {name: value[order] for name, value in tensors.items() if name.startswith(("linear.", "crf."))}
-    return head | {"crf.transitions": head["crf.transitions"][:, order]}
 
 
 def _transitions(tags: tuple[str, ...], impossible_score: float) -> dict[str, FloatArray]:

@@ -11,7 +11,7 @@ import torch
 from nlp.errors import TrainingError
 from nlp.training.likelihood import Tensor
 from nlp.training.network import Network
-from nlp.training.start import Start, read_start
+from nlp.training.start import Start, head_of, read_start
 
 
 class Teachers:
@@ -22,13 +22,14 @@ class Teachers:
         self._networks = []
         for directory in directories:
             theirs = read_start(directory)
-            if theirs.tags != start.tags:
+            head = head_of(theirs, start.tags)
+            if not head:
                 raise TrainingError(
                     f"the teacher {directory} has the tags {' '.join(theirs.tags) or '(none)'}; "
                     f"expected {' '.join(start.tags)}"
                 )
-            network = Network(theirs.architecture, len(theirs.tags), conventions=1, dropout=0.0, precision=precision)
-            network.load(theirs.tensors)
+            network = Network(theirs.architecture, len(start.tags), conventions=1, dropout=0.0, precision=precision)
+            network.load({**theirs.tensors, **head})
             network.to(device).eval().requires_grad_(False)
             self._networks.append((network, torch.from_numpy(_ids_of(theirs, start)).to(device)))
 

@@ -129,7 +129,7 @@ def test_traditional_characters_are_chosen_by_words_and_keep_the_length():
     assert "马" in scripts.relatives("馬")
 
 
-def test_a_teacher_may_have_its_characters_in_another_order_and_lack_some(tmp_path):
+def test_a_teacher_may_have_its_characters_and_tags_in_another_order_and_lack_some(tmp_path):
     import torch
 
     from nlp.training.start import read_start
@@ -139,7 +139,10 @@ def test_a_teacher_may_have_its_characters_in_another_order_and_lack_some(tmp_pa
     start = read_start(write_checkpoint(tmp_path / "plain", tensors))
     words = "encoder.embeddings.word_embeddings.weight"
     order = [*range(4), *range(len(start.vocabulary) - 2, 3, -1)]  # all but the last one, the other way round
-    turned = write_checkpoint(tmp_path / "turned", tensors | {words: tensors[words][order]}, vocab_size=len(order))
+    head = {name: value[::-1].copy() for name, value in tensors.items() if name.startswith(("linear.", "crf."))}
+    head["crf.transitions"] = head["crf.transitions"][:, ::-1].copy()
+    theirs = {**tensors, **head, words: tensors[words][order]}
+    turned = write_checkpoint(tmp_path / "turned", theirs, vocab_size=len(order), tags=start.tags[::-1])
     (turned / "vocab.txt").write_text("\n".join(start.vocabulary[i] for i in order) + "\n", encoding="utf-8")
     last, unknown = len(start.vocabulary) - 1, start.tokenizer.unknown
     ids = torch.tensor([[2, 4, 9, 6, last, 3]])

@@ -15,7 +15,7 @@ from consumer.cli import build_parser
 from consumer.errors import Reason
 from consumer.settings import Settings
 from nlp.training.recipe import CorpusRecipe, Recipe, Variants, read_recipe
-from schemas.messages import json_schema
+from schemas.messages import json_schema, record_id
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -122,12 +122,15 @@ def test_the_reader_that_drops_doubles_drops_nothing_else():
     page, names = (ROOT / "schemas" / "README.md").read_text(encoding="utf-8"), {}
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], names)  # noqa: S102 - our own page
 
-    def is_new(partition, offset, **part):
-        return names["is_new"]({"source": {"topic": "in", "partition": partition, "offset": offset}, **part})
+    def is_new(partition, offset, timestamp=None, **part):
+        source = {"topic": "in", "partition": partition, "offset": offset}
+        name = record_id("in", partition, offset, timestamp)
+        return names["is_new"]({"record_id": name, "source": source, **part})
 
     assert all(is_new(0, offset) for offset in (6, 5, 7)), "one that was refused at first comes later"
     assert not any(is_new(0, offset) for offset in (5, 6, 7))
     assert is_new(1, 6)
+    assert is_new(1, 6, timestamp=1_700_000_000_000), "the topic was deleted and made again"
     assert is_new(0, 8, part=1, parts=2)
     assert is_new(0, 8, part=1, parts=3), "the set that is complete counts"
     names["KEPT"] = 3

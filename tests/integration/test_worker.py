@@ -1,6 +1,7 @@
 """The worker as a process, between someone else's producer and consumer. One body for both brokers."""
 
 import json
+import time
 from collections import Counter
 from contextlib import ExitStack
 
@@ -87,7 +88,7 @@ def test_what_cannot_be_processed_goes_to_the_dead_letters_with_all_it_had(broke
     produce(broker.bootstrap_servers, settings["input_topic"], sent)
     with worker_process(tmp_path, **settings) as worker:
         out = {m.key().decode(): m for m in read(broker.bootstrap_servers, topics(settings), len(sent))}
-        assert worker.metric("raner_dead_letters_total") == len(bad)
+        wait_for(lambda: worker.metric("raner_dead_letters_total") == len(bad), "the count", worker)
         assert worker.stop() == 0
     for reason, value in bad.items():
         letter = out[reason]
@@ -139,16 +140,28 @@ def entities_as_written(body):
     return body[body.index(b'"entities":') : body.index(b',"offset_unit"')]
 
 
+def text_that_takes(seconds, **options):
+    """Return a text that a thread of this machine is busy with for about so long."""
+    sentence = "今天的天气比昨天好，大家都说可以出去走一走。"
+    annotator = nlp.load(threads=1, **options)
+    begun = time.monotonic()
+    annotator.annotate([sentence * 20])
+    return sentence * int(20 * seconds / (time.monotonic() - begun))
+
+
 def test_a_long_text_keeps_the_membership_and_lets_short_ones_of_other_partitions_go_first(broker, tmp_path):
     settings = broker.settings(
         threads="1",
         window="40",
-        overlap="35",  # eight times the work, so that it takes longer than the group waits for a poll
+        overlap="35",  # eight times the work
+        max_chars="1000000",
         kafka_max_poll_interval_ms="6000",
         kafka_session_timeout_ms="6000",
     )
     servers, topic = broker.bootstrap_servers, settings["input_topic"]
-    long_text = "今天的天气比昨天好，大家都说可以出去走一走。" * 700 + "王小明在北京。"
+    long_text = (
+        text_that_takes(18, window=40, overlap=35) + "王小明在北京。"
+    )  # three times what the group waits for a poll
     produce(servers, topic, [{"value": json.dumps({"id": "long", "text": long_text}), "key": "k", "partition": 0}])
     produce(servers, topic, [{"value": json.dumps({"id": "behind", "text": "李红"}), "key": "k", "partition": 0}])
     with worker_process(tmp_path, **settings) as worker:

@@ -20,7 +20,7 @@ def produce(servers: str, topic: str, messages: Iterable[dict]) -> None:
 
 
 def read(servers: str, topics: Iterable[str], count: int, *, more_seconds: float = 0.0) -> list[Message]:
-    """Return the first `count` messages of topics, and what else comes within `more_seconds`; fail if fewer come."""
+    """Return the first `count` messages of topics, and what else comes within `more_seconds`; fail if none comes."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "test-reader", "fetch.wait.max.ms": 50})
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not set(topics) <= (found := consumer.list_topics(timeout=10).topics).keys():
@@ -29,7 +29,9 @@ def read(servers: str, topics: Iterable[str], count: int, *, more_seconds: float
     messages: list[Message] = []
     try:
         while len(messages) < count and time.monotonic() < deadline:
-            messages += [m for m in consumer.consume(500, 0.2) if not m.error()]
+            if more := [m for m in consumer.consume(500, 0.2) if not m.error()]:
+                messages += more
+                deadline = time.monotonic() + PATIENCE_SECONDS
         assert len(messages) >= count, f"{len(messages)} of {count} messages came"
         until = time.monotonic() + more_seconds
         while time.monotonic() < until:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from checkpoints import random_tensors, write_checkpoint
+from checkpoints import random_tensors, renamed, write_checkpoint
 
 from nlp import model
 from nlp.centre import centred
@@ -68,6 +68,15 @@ def test_what_the_manifest_does_not_name_of_an_encoder_is_read_too(tmp_path):
 def test_an_encoder_with_tags_that_are_none_is_a_bare_one(tmp_path):
     directory = write_checkpoint(tmp_path / "bert", tags=("LABEL_0", "LABEL_1"))
     assert "linear.weight" not in begin(Recipe(directory, tmp_path, (), windows=(62,)), None).tensors
+
+
+def test_an_encoder_with_our_tags_and_no_crf_is_a_bare_one(tmp_path):
+    encoder = {name: value for name, value in random_tensors().items() if name.startswith("encoder.")}
+    tensors = renamed(encoder, lambda name: name.replace("encoder.", "bert.", 1))
+    directory = write_checkpoint(tmp_path / "bert", tensors, tags=bioes(["PER"]))
+    start = begin(Recipe(directory, tmp_path, (), labels=("PER",), windows=(62,)), None)
+    assert "linear.weight" not in start.tensors
+    assert "crf.transitions" in start.tensors
 
 
 def test_a_run_with_other_labels_begins_a_head_in_which_bioes_is_what_is_likely(tmp_path):
