@@ -48,7 +48,7 @@ def away(stage: Stage, name: str, storms: Sequence[Storm]) -> Result:
         rebalances = workers.rebalances()
         workers.stop_all()
     problem = f"memory grew by {grown / _MIB:.0f} MiB" if grown > 32 * _MIB else ""
-    doubles = len(storms) * 2 * stage.batch
+    doubles = len(storms) * 2 * 2 * stage.batch  # of both workers, with the batch before, whose commit may be lost
     return Result(name, field.account(), len(storms), in_flight, tuple(recoveries), rebalances, 0, doubles, problem)
 
 
