@@ -6,20 +6,12 @@ import pytest
 from brokers import PARTITIONS, Broker, running_kafka
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
-from topics import produce, read
+from topics import ids, produce, read, texts
 from worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.kafka
 
 SOON = {"kafka_consumer_topic_metadata_refresh_interval_ms": "500"}
-
-
-def texts(count, **more):
-    return [{"value": json.dumps({"id": i, "text": "王小明在北京"}), **more} for i in range(count)]
-
-
-def ids(messages):
-    return sorted(json.loads(m.value())["id"] for m in messages)
 
 
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])

@@ -159,9 +159,8 @@ def test_a_long_text_keeps_the_membership_and_lets_short_ones_of_other_partition
         kafka_session_timeout_ms="6000",
     )
     servers, topic = broker.bootstrap_servers, settings["input_topic"]
-    long_text = (
-        text_that_takes(18, window=40, overlap=35) + "王小明在北京。"
-    )  # three times what the group waits for a poll
+    # Three times what the group waits for a poll.
+    long_text = text_that_takes(18, window=40, overlap=35) + "王小明在北京。"
     produce(servers, topic, [{"value": json.dumps({"id": "long", "text": long_text}), "key": "k", "partition": 0}])
     produce(servers, topic, [{"value": json.dumps({"id": "behind", "text": "李红"}), "key": "k", "partition": 0}])
     with worker_process(tmp_path, **settings) as worker:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 PATIENCE_SECONDS = 90.0
+
+
+def texts(count: int, first: int = 0, **more: object) -> list[dict]:
+    """Return messages to `produce`, with ids from `first` on."""
+    return [{"value": json.dumps({"id": first + i, "text": "王小明在北京"}), **more} for i in range(count)]
+
+
+def ids(messages: Iterable[Message]) -> list[int]:
+    """Return the ids of messages, sorted."""
+    return sorted(json.loads(m.value())["id"] for m in messages)
 
 
 def produce(servers: str, topic: str, messages: Iterable[dict]) -> None:
