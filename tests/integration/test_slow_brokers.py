@@ -94,7 +94,8 @@ def test_a_broker_slower_than_the_poll_interval_costs_no_membership(cluster, tmp
 
 
 def test_a_commit_that_is_not_answered_keeps_nothing_waiting(cluster, tmp_path):
-    settings = settings_on(cluster, "at-least-once", kafka_socket_timeout_ms="45000")
+    patient = {"kafka_socket_timeout_ms": "45000", "kafka_consumer_session_timeout_ms": "45000"}
+    settings = settings_on(cluster, "at-least-once", **patient)
     servers, topic, group = cluster.bootstrap_servers, settings["input_topic"], settings["group_id"]
     with worker_process(tmp_path, **settings) as worker:
         worker.wait_ready()
