@@ -47,7 +47,7 @@ def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):
     assert min(span.score for span in clear) > 0.95 > max((span.score for span in unclear), default=0)
 
 
-@pytest.mark.parametrize(("name", "least"), [("default", 26), ("tiny", 23)])  # 32 and 26 by their cards
+@pytest.mark.parametrize(("name", "least"), [("default", 29), ("tiny", 23)])  # 35 and 26 by their cards
 def test_many_sentences_of_today_are_read_without_a_mistake(name, least):
     gold = read_gold(Path(__file__).parent / "today.jsonl")
     found = nlp.load(name).annotate([document.text for document in gold])
