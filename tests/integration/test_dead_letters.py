@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 from secured import PASSWORD, running_secured
-from topics import committed, produce, read
+from topics import committed, ids, produce, read
 from worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.kafka
@@ -96,7 +96,7 @@ def test_once_the_cause_is_mended_a_replay_brings_the_records_through(real, tmp_
     with worker_process(tmp_path, **settings) as worker:
         out = read(servers, [settings["output_topic"]], 30, more_seconds=1)
         assert worker.stop() == 0
-    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(30))
+    assert ids(out) == list(range(30))
     assert {tuple(m.headers()) for m in out} == {(("h", b"1"), ("raner.replay.attempts", b"1"))}
 
 

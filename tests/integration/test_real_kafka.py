@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from topics import committed, produce, read, texts
+from topics import committed, ids, produce, read, texts
 from worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.kafka
@@ -72,7 +72,7 @@ def test_without_the_right_to_publish_any_more_everything_goes_to_the_dead_lette
         out = read(own.bootstrap_servers, [settings["dead_letter_topic"]], 5, more_seconds=1)
         assert worker.stop() == 0
     assert {dict(m.headers())["raner.reason"] for m in out} == {b"output_not_authorized"}
-    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(5))
+    assert ids(out) == list(range(5))
 
 
 def test_without_the_right_to_publish_anywhere_any_more_it_stops_and_commits_nothing(own, tmp_path):

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-from topics import committed, produce, read
+from topics import committed, ids, produce, read, texts
 from worker_process import wait_for, worker_process
 
 import nlp
@@ -104,8 +104,7 @@ def test_what_cannot_be_processed_goes_to_the_dead_letters_with_all_it_had(broke
 
 def test_a_clean_stop_and_a_new_start_lose_and_double_nothing(broker, tmp_path):
     settings = broker.settings(batch_records="7")
-    texts = [{"value": json.dumps({"id": i, "text": "王小明在北京"})} for i in range(400)]
-    produce(broker.bootstrap_servers, settings["input_topic"], texts)
+    produce(broker.bootstrap_servers, settings["input_topic"], texts(400))
     for _ in range(2):
         with worker_process(tmp_path, **settings) as worker:
             wait_for(lambda worker=worker: worker.metric("raner_records_out_total") >= 20, "some records", worker)
@@ -113,7 +112,7 @@ def test_a_clean_stop_and_a_new_start_lose_and_double_nothing(broker, tmp_path):
     with worker_process(tmp_path, **settings) as worker:
         out = read(broker.bootstrap_servers, topics(settings), 400, more_seconds=2)
         assert worker.stop() == 0
-    assert sorted(json.loads(m.value())["id"] for m in out) == list(range(400))
+    assert ids(out) == list(range(400))
 
 
 def test_one_or_three_workers_and_any_batches_give_the_same_entities(broker, tmp_path):
