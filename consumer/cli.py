@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, get_args
@@ -44,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="raner-stream", description="Finds named entities in a Kafka stream of Chinese text, inside a memory cap."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('raner-stream')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(_command(commands, "demo", "run the main job on an embedded broker and show what comes out"))
     _add_settings(_command(commands, "run", "run a worker until SIGTERM"))
@@ -86,8 +88,8 @@ def _status(parsed: argparse.Namespace) -> int:
     from consumer import console
     from nlp.errors import NlpError
 
-    run: Callable[[argparse.Namespace], int] = getattr(import_module(parsed.room), parsed.command)
     try:
+        run: Callable[[argparse.Namespace], int] = getattr(import_module(parsed.room), parsed.command)
         status = run(parsed)
         sys.stdout.flush()
         return status

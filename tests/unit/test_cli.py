@@ -4,12 +4,14 @@ import io
 import json
 import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from checkpoints import VOCABULARY, write_checkpoint
 
+from consumer import cli
 from consumer.app import load_core
 from consumer.cli import main
 from consumer.metrics import Metrics
@@ -35,6 +37,19 @@ def run(capsys, monkeypatch):
 
 def lines(text):
     return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_version_is_told(run):
+    status, out, _ = run("--version")
+    assert (status, out) == (0, f"raner-stream {metadata.version('raner-stream')}\n")
+
+
+def test_an_interrupt_while_a_command_is_imported_ends_it_quietly(run, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    assert run("annotate") == (130, "", "")
 
 
 def test_annotate_gives_a_line_for_every_line(run):
