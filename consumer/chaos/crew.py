@@ -21,7 +21,7 @@ from consumer.errors import ChaosFailed
 from consumer.interrupts import held_back
 
 _PATIENCE_SECONDS = 60.0
-RUN = (sys.executable, "-m", "consumer", "run")
+RUN = (sys.executable, "-P", "-m", "consumer", "run")
 
 
 class Hand:

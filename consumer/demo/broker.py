@@ -47,8 +47,9 @@ class EmbeddedBroker:
             self._process.communicate()
 
     def _started(self) -> subprocess.Popen[str]:
+        topics = [f"{name}:{partitions}" for name, partitions in self._topics.items()]
         return subprocess.Popen(
-            [sys.executable, "-m", __name__, *(f"{name}:{partitions}" for name, partitions in self._topics.items())],
+            [sys.executable, "-P", "-m", __name__, *topics],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -187,7 +187,7 @@ def _worker(servers: str, log: Path, model: str) -> Iterator[subprocess.Popen[by
         "RANER_MODEL": model,
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("RANER_")}
-    command = [sys.executable, "-m", "consumer", "run"]
+    command = [sys.executable, "-P", "-m", "consumer", "run"]  # -P: ours, whatever the directory holds
     worker = None
     try:
         with log.open("wb") as errors, held_back():

@@ -8,9 +8,9 @@ import time
 import psutil
 
 
-def demo(*arguments):
-    command = [sys.executable, "-m", "consumer", "demo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+def demo(*arguments, directory=None):
+    command = [sys.executable, "-P", "-m", "consumer", "demo", *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_the_demo_accounts_for_every_message():
@@ -36,6 +36,15 @@ def test_the_feed_can_be_cut_and_is_shown_in_plain_lines_without_a_terminal():
     assert "\x1b" not in done.stdout
     assert "PER]" in done.stdout
     assert "dead letter not_utf8" in done.stdout
+
+
+def test_it_runs_the_worker_that_is_installed_whatever_the_directory_holds(tmp_path):
+    for name in ("consumer", "nlp", "json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('somebody else is meant')")
+    done = demo("--messages", "20", directory=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "every message is accounted for" in done.stdout
 
 
 def test_a_model_that_is_none_ends_it_with_the_workers_own_words():
