@@ -102,5 +102,5 @@ def test_the_default_batch_takes_the_same_memory_whatever_the_model_and_leaves_n
 ):
     manifest = convert(checkpoint, tmp_path / "served")
     assert load(tmp_path / "served", window=60).batch_tokens == 16 * 1024**2 // manifest.token_bytes
-    assert load(tmp_path / "served", window=60, threads=3).batch_tokens == 3 * 160
+    assert load(tmp_path / "served", window=60, threads=3).batch_tokens == 3 * 192
     assert load(tmp_path / "served", window=60, batch_tokens=77).batch_tokens == 77
