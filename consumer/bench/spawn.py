@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from consumer.errors import BenchFailed
+from consumer.processes import MODULE
 
 Result = Mapping[str, Any]
 """What a row's process found out; `missing` names a library it lacks, `error` says why it ended."""
@@ -48,7 +48,7 @@ def run(job: Job, threads: int, repeat: int = 0) -> Result:
     environment = os.environ | dict.fromkeys(_THREADS, str(threads))
     # Linux counts this clock alike in all processes, so that the row can tell how long it took from here.
     told = {**job.options, "threads": threads, "repeat": repeat, "begun": time.monotonic()}
-    command = [sys.executable, "-P", "-m", "consumer.bench.row", job.kind, json.dumps(told)]
+    command = [*MODULE, "consumer.bench.row", job.kind, json.dumps(told)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
     try:
         result: Result = json.loads(done.stdout)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,9 @@ from urllib.request import urlopen
 
 from consumer.errors import ChaosFailed
 from consumer.interrupts import held_back
+from consumer.processes import RUN
 
 _PATIENCE_SECONDS = 60.0
-RUN = (sys.executable, "-P", "-m", "consumer", "run")
 
 
 class Hand:

@@ -14,6 +14,7 @@ from confluent_kafka import cimpl
 
 from consumer.errors import DemoFailed
 from consumer.interrupts import held_back
+from consumer.processes import MODULE
 
 _PRODUCER = 0
 _JOIN_MILLISECONDS = 100
@@ -49,7 +50,7 @@ class EmbeddedBroker:
     def _started(self) -> subprocess.Popen[str]:
         topics = [f"{name}:{partitions}" for name, partitions in self._topics.items()]
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, *topics],
+            [*MODULE, __name__, *topics],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

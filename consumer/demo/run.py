@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from consumer.demo.feed import MAX_CHARS, FeedMessage, messages
 from consumer.errors import DemoFailed
 from consumer.interrupts import held_back
 from consumer.kafka.incoming import headers_of
+from consumer.processes import RUN
 
 INPUT, OUTPUT, DEAD_LETTERS = "messages", "annotated", "dead-letters"
 _PARTITIONS = 4
@@ -187,11 +187,10 @@ def _worker(servers: str, log: Path, model: str) -> Iterator[subprocess.Popen[by
         "RANER_MODEL": model,
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith("RANER_")}
-    command = [sys.executable, "-P", "-m", "consumer", "run"]  # -P: ours, whatever the directory holds
     worker = None
     try:
         with log.open("wb") as errors, held_back():
-            worker = subprocess.Popen(command, env=others | told, stderr=errors, stdout=errors)
+            worker = subprocess.Popen(RUN, env=others | told, stderr=errors, stdout=errors)
         yield worker
     finally:
         if worker:

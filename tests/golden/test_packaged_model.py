@@ -48,24 +48,23 @@ def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):
 
 
 @pytest.mark.parametrize(
-    ("file", "sentences", "name", "least"),  # the cards say how many are right
+    ("file", "name", "least"),  # the cards say how many are right
     [
-        ("today", 50, "default", 32),
-        ("today", 50, "tiny", 26),
-        ("news", 120, "default", 84),
-        ("news", 120, "tiny", 72),
-        ("chat", 120, "default", 89),
-        ("chat", 120, "tiny", 79),
+        ("today", "default", 32),
+        ("today", "tiny", 26),
+        ("news", "default", 84),
+        ("news", "tiny", 72),
+        ("chat", "default", 89),
+        ("chat", "tiny", 79),
     ],
 )
-def test_many_sentences_of_today_are_read_without_a_mistake(file, sentences, name, least):
+def test_many_sentences_of_today_are_read_without_a_mistake(file, name, least):
     gold = read_gold(Path(__file__).parent / f"{file}.jsonl")
     found = nlp.load(name).annotate([document.text for document in gold])
     right = [
         {(span.start, span.end, span.label) for span in spans} == set(document.entities)
         for document, spans in zip(gold, found, strict=True)
     ]
-    assert len(right) == sentences
     assert sum(right) >= least
 
 
