@@ -1,7 +1,6 @@
 """What measurements are made of: figures, tables, the machine, sums. No test here looks at a clock."""
 
 import json
-import sys
 from dataclasses import replace
 
 import pytest
@@ -183,7 +182,7 @@ def test_a_rows_error_is_its_result(tmp_path):
 
 
 def test_a_process_that_says_nothing_ends_the_measurement(monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(spawn, "MODULE", ("/bin/false",))
     with pytest.raises(BenchFailed, match="the process of 'a' ended with status 1: it printed nothing"):
         spawn.run(Job("a", "engine", {}), 1)
 
