@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ.setdefault(name, value)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # whatever the locale says: the texts are Chinese
+            # Whatever the locale says: the texts are Chinese. What cannot be written keeps its way to be shown.
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
     sys.exit(_status(build_parser().parse_args(arguments)))
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why a record went to the dead letters: a closed list, the `raner.reason` header."""
 
+    HEADERS_NOT_UTF8 = "headers_not_utf8"
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     NO_TEXT = "no_text"

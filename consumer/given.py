@@ -68,9 +68,10 @@ def from_environment(environment: Mapping[str, str], names: Collection[str]) -> 
     unknown = []
     for key, value in environment.items():
         if key.startswith(KAFKA_PREFIX):
-            kafka[key.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")] = value
-        elif key in known:
             if value:  # an empty variable is one that a compose file left open
+                kafka[key.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")] = value
+        elif key in known:
+            if value:
                 values[known[key]] = value
         elif key.startswith(PREFIX) and not key.startswith(_SERVICE) and key != CONFIG_VARIABLE:
             unknown.append(key)

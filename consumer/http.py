@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -23,11 +25,11 @@ class HttpServer:
     def __init__(self, host: str, port: int, routes: dict[str, Callable[[], Answer]]) -> None:
         """Bind at once; raise `SettingsError` when the address cannot be had."""
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(routes))
+            self._server = _server(host)((host, port), _handler(routes))
         except OSError as error:
-            raise SettingsError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another RANER_HTTP_PORT (0 picks a free one)"
-            ) from error
+            of_the_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            remedy = "RANER_HTTP_PORT (0 picks a free one)" if of_the_port else "RANER_HTTP_HOST"
+            raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {remedy}") from error
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
 
@@ -59,6 +61,13 @@ def _verdict(problem: str | None) -> Answer:
     if problem is None:
         return HTTPStatus.OK, _PLAIN, b"ok\n"
     return HTTPStatus.SERVICE_UNAVAILABLE, _PLAIN, f"{problem}\n".encode()
+
+
+def _server(host: str) -> type[ThreadingHTTPServer]:
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    return Server
 
 
 def _handler(routes: dict[str, Callable[[], Answer]]) -> type[BaseHTTPRequestHandler]:

@@ -58,6 +58,8 @@ class Processor:
 
     def decode(self, record: Record) -> Message | Outcome:
         """Return the message to work on, or the outcome where there is nothing to annotate."""
+        if record.headers_error:
+            return self._letters.write(record, Reason.HEADERS_NOT_UTF8, "decode", record.headers_error)
         if record.value is None:
             return codec.tombstone(record)
         with self._metrics.stage("decode"):

@@ -14,7 +14,10 @@ Partition = tuple[str, int]  # topic, number
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as Kafka delivered it. `timestamp` is in milliseconds, None where the record has none."""
+    """A record as Kafka delivered it. `timestamp` is in milliseconds, None where the record has none.
+
+    `headers_error` is why its headers could not be read, nothing if they could.
+    """
 
     topic: str
     partition: int
@@ -23,6 +26,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+    headers_error: str = ""
 
     @property
     def place(self) -> Partition:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from consumer.given import (
     properties,
     variable,
 )
+from consumer.topics import check_pattern
 
 _CLASSIC_ONLY = {"partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"}
 
@@ -215,11 +215,11 @@ def unit(field: FieldInfo) -> str:
 
 
 def kafka_properties(settings: Settings, side: Literal["consumer", "producer"]) -> dict[str, str]:
-    """Return the user's own librdkafka properties for one side."""
-    other = "producer." if side == "consumer" else "consumer."
-    return {
-        name.removeprefix(f"{side}."): value for name, value in settings.kafka.items() if not name.startswith(other)
-    }
+    """Return the user's own librdkafka properties for one side; its own go before those of both."""
+    both = {name: value for name, value in settings.kafka.items() if not name.startswith(("consumer.", "producer."))}
+    mine = f"{side}."
+    own = {name.removeprefix(mine): value for name, value in settings.kafka.items() if name.startswith(mine)}
+    return both | own
 
 
 def _check_together(settings: Settings) -> None:
@@ -231,8 +231,7 @@ def _check_together(settings: Settings) -> None:
             f"input, output and dead-letter topic are {', '.join(topics)}; expected three different ones, "
             "or the worker would read what it wrote"
         )
-    if settings.input_topic.startswith("^"):
-        _check_pattern(settings)
+    check_pattern(settings.input_topic, (settings.output_topic, settings.dead_letter_topic))
     largest = kafka_properties(settings, "producer").get("message.max.bytes", "0")
     if largest.isdecimal() and int(largest) > settings.send_queue // 1024 * 1024:
         raise SettingsError(
@@ -243,18 +242,6 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             f"kafka property {', '.join(sorted(given))} is not the worker's to set with group_protocol consumer: the "
             "broker decides; leave it out, or set RANER_GROUP_PROTOCOL=classic"
-        )
-
-
-def _check_pattern(settings: Settings) -> None:
-    try:
-        pattern = re.compile(settings.input_topic)
-    except re.error as error:
-        raise SettingsError(f"input_topic {settings.input_topic!r} is no regular expression: {error}") from error
-    if caught := [name for name in (settings.output_topic, settings.dead_letter_topic) if pattern.match(name)]:
-        raise SettingsError(
-            f"input_topic {settings.input_topic!r} also matches {' and '.join(caught)}, "
-            "and the worker would read what it wrote; narrow it"
         )
 
 

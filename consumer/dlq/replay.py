@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from consumer.errors import KafkaFailed
 from consumer.kafka.resending import Refused
 from consumer.records import Headers, Record
 from consumer.settings import Settings
+from consumer.topics import reads
 
 _BATCH = 100
 # What is refused is kept in a note along with a committed offset. So many and a batch fit into the 4,096 bytes that a
@@ -55,12 +55,7 @@ class Terms:
             return "exhausted"
         if letter.omitted:
             return "value_omitted"
-        return "" if self._reads(letter.told["topic"]) else "other_topic"
-
-    def _reads(self, topic: str) -> bool:
-        if self.input_topic.startswith("^"):
-            return re.match(self.input_topic, topic) is not None
-        return topic == self.input_topic
+        return "" if reads(self.input_topic, letter.told["topic"]) else "other_topic"
 
 
 @dataclass
@@ -101,6 +96,7 @@ def replay(
 ) -> Count:
     """Send letters again and `commit` how far each partition is done, and what was refused, once that is known.
 
+    A partition is done up to the last letter that was sent: other terms may find what was passed over behind it.
     A replay that is killed sends up to a hundred again; a dry run sends and commits nothing. What the broker refuses
     for itself holds up nothing; where it would refuse the others too, the replay ends. Raises `KafkaFailed` at the
     end, which says all of it, if anything was refused.
@@ -117,7 +113,7 @@ def replay(
                 waiting += 1
                 if terms.rate:
                     sleep(1 / terms.rate)
-        done[letter.record.partition] = letter.record.offset + 1
+            done[letter.record.partition] = letter.record.offset + 1
         if waiting >= _BATCH:
             waiting = 0
             _settle(count, done, sender, commit)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from consumer.errors import KafkaFailed, SettingsError
+from consumer.errors import KafkaFailed
 from consumer.kafka.connection import SILENT_SECONDS, Connection
+from consumer.kafka.making import made, number
 from consumer.kafka.security import administrator, connection_properties
 from consumer.settings import Settings, kafka_properties
 
@@ -94,18 +94,18 @@ def producer_properties(settings: Settings, transactional_id: str = "") -> dict[
 
 def max_poll_seconds(settings: Settings) -> float:
     """Return how long the consumer may go without polling before it is expelled."""
-    return int(consumer_properties(settings).get("max.poll.interval.ms", _MAX_POLL_MILLISECONDS)) / 1000
+    return number(consumer_properties(settings), "max.poll.interval.ms", _MAX_POLL_MILLISECONDS) / 1000
 
 
 def silent_seconds(settings: Settings) -> float:
     """Return how long a broker may owe the consumer an answer: it holds one back while there is nothing to fetch."""
-    wait = int(consumer_properties(settings).get("fetch.wait.max.ms", _FETCH_WAIT_MILLISECONDS))
+    wait = number(consumer_properties(settings), "fetch.wait.max.ms", _FETCH_WAIT_MILLISECONDS)
     return SILENT_SECONDS + wait / 1000
 
 
 def transaction_seconds(settings: Settings) -> float:
     """Return how long the broker leaves a transaction open."""
-    return int(producer_properties(settings, "any")["transaction.timeout.ms"]) / 1000
+    return number(producer_properties(settings, "any"), "transaction.timeout.ms", _TRANSACTION_MILLISECONDS) / 1000
 
 
 def is_member(settings: Settings, member: str, seconds: float = _ADMIN_SECONDS) -> bool:
@@ -140,21 +140,21 @@ def answers(settings: Settings) -> bool:
 
 def max_message_bytes(settings: Settings) -> int:
     """Return the largest message that the producer takes."""
-    return int(producer_properties(settings)["message.max.bytes"])
+    return number(producer_properties(settings), "message.max.bytes", _MAX_MESSAGE_BYTES)
 
 
 def make_consumer(settings: Settings, connection: Connection, on_commit: OnCommit | None = None) -> Consumer:
     """Make the consumer, and have `on_commit` hear what becomes of commits that are not waited for.
 
-    Raises `SettingsError` for a property that librdkafka does not know.
+    Raises `SettingsError` for a property that librdkafka refuses.
     """
     heard = {"on_commit": on_commit} if on_commit else {}
-    return _made(Consumer, consumer_properties(settings) | heard, connection)
+    return made(Consumer, consumer_properties(settings) | connection.callbacks() | heard)
 
 
 def make_producer(settings: Settings, connection: Connection, transactional_id: str = "") -> Producer:
-    """Make the producer; raise `SettingsError` for a property that librdkafka does not know."""
-    return _made(Producer, producer_properties(settings, transactional_id), connection)
+    """Make the producer; raise `SettingsError` for a property that librdkafka refuses."""
+    return made(Producer, producer_properties(settings, transactional_id) | connection.callbacks())
 
 
 def failed(error: KafkaError, what: str) -> KafkaFailed:
@@ -188,10 +188,3 @@ def patiently(call: Callable[[], T], waiting: Callable[[], None]) -> T:
     if errors:
         raise errors[0]
     return results[0]
-
-
-def _made(client: Callable[[dict[str, Any]], T], properties: Mapping[str, Any], connection: Connection) -> T:
-    try:
-        return client({**properties, **connection.callbacks(), "logger": logging.getLogger("librdkafka")})
-    except KafkaException as error:
-        raise SettingsError(f"librdkafka refused a property: {error.args[0].str()}") from error

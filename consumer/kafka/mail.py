@@ -13,6 +13,7 @@ from consumer.errors import KafkaFailed
 from consumer.kafka.clients import consumer_properties, failed
 from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import record_of
+from consumer.kafka.making import made
 from consumer.kafka.positions import answered
 from consumer.metrics import Metrics
 from consumer.records import Record
@@ -66,7 +67,7 @@ class Mail:
         properties = {**consumer_properties(settings), **own}
         properties.pop("group.instance.id", None)
         self._connection = Connection("dead letters", Metrics())
-        self._consumer = Consumer({**properties, **self._connection.callbacks()})
+        self._consumer = made(Consumer, properties | self._connection.callbacks())
 
     def close(self) -> None:
         """Disconnect."""

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from consumer.errors import KafkaFailed
 from consumer.kafka.clients import failed, producer_properties
 from consumer.kafka.connection import Connection
+from consumer.kafka.making import made
 from consumer.kafka.publishing import BESIDE_A_REFUSAL, REFUSALS
 from consumer.metrics import Metrics
 from consumer.records import Headers, Record
@@ -60,7 +61,7 @@ class Resender:
     def __init__(self, settings: Settings) -> None:
         connection = Connection("producer", Metrics())
         properties = {**producer_properties(settings), "message.timeout.ms": int(_BROKER_SECONDS * 1000)}
-        self._producer = Producer({**properties, **connection.callbacks()})
+        self._producer = made(Producer, properties | connection.callbacks())
         self._input = settings.input_topic
         self._refused: list[tuple[_Sending, KafkaError]] = []
 

@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 
 from consumer.errors import KafkaFailed, SettingsError
+from consumer.kafka.making import made
 from consumer.settings import Settings, kafka_properties
+from consumer.topics import is_pattern
 
 _ASK_SECONDS = 10.0
 _TLS = "SSL routines"  # how OpenSSL begins, in errors that bear the code of a broken connection
@@ -47,8 +49,7 @@ def administrator(settings: Settings, on_error: Callable[[KafkaError], None] | N
         for name, value in kafka_properties(settings, "consumer").items()
         if name.startswith(_ADMINISTRATORS)
     }
-    heard: dict[str, Any] = {"error_cb": on_error or _note, "logger": logging.getLogger("librdkafka")}
-    return AdminClient({**connection_properties(settings), **own, **heard})
+    return made(AdminClient, {**connection_properties(settings), **own, "error_cb": on_error or _note})
 
 
 def check_rights(settings: Settings) -> None:
@@ -56,7 +57,7 @@ def check_rights(settings: Settings) -> None:
     unheard: list[KafkaError] = []
     admin = administrator(settings, unheard.append)
     needed = {settings.output_topic: AclOperation.WRITE, settings.dead_letter_topic: AclOperation.WRITE}
-    if not settings.input_topic.startswith("^"):
+    if not is_pattern(settings.input_topic):
         needed[settings.input_topic] = AclOperation.READ
     missing = _missing_of_topics(admin, needed) if _has_controller(admin) else []
     while admin.poll(0):  # error events are served here alone
@@ -122,6 +123,12 @@ def _check_password(settings: Settings, password: str) -> None:
         raise SettingsError(
             f"sasl_mechanism {settings.sasl_mechanism} needs RANER_SASL_USERNAME, and RANER_SASL_PASSWORD or "
             "RANER_SASL_PASSWORD_FILE"
+        )
+    told = settings.sasl_mechanism or any(".mechanism" in name for name in settings.kafka)
+    if (settings.sasl_username or password) and not told:
+        raise SettingsError(
+            "a name or a password to log in with is given, and no way to: it would not be used; set "
+            "RANER_SASL_MECHANISM (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512)"
         )
 
 

@@ -17,7 +17,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from consumer.errors import KafkaFailed
+from consumer.errors import KafkaFailed, SettingsError
 from consumer.kafka.clients import answers, consumer_properties, failed, hopeless, is_member, max_poll_seconds
 from consumer.kafka.connection import Connection
 from consumer.kafka.incoming import place_of, record_of
@@ -81,9 +81,13 @@ class KafkaSource:
         self._notes: dict[Partition, str] = {}
         self._polling = False
         self._joined = False
-        consumer.subscribe(
-            [settings.input_topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        heard = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
+        try:
+            consumer.subscribe([settings.input_topic], **heard)
+        except KafkaException as error:
+            raise SettingsError(
+                f"librdkafka refused input_topic {settings.input_topic!r}: {error.args[0].str()}"
+            ) from error
 
     def fetch(self, wait_seconds: float) -> Sequence[Record]:
         """See `Source`."""

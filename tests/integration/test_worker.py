@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-from topics import committed, ids, produce, read, texts
+from topics import committed, ids, produce, produce_named, read, texts
 from worker_process import wait_for, worker_process
 
 import nlp
@@ -58,6 +58,22 @@ def test_every_record_comes_out_once_as_the_core_would_annotate_it(broker, tmp_p
     assert committed(broker.bootstrap_servers, settings["group_id"], settings["input_topic"]) == [
         ends[n] for n in range(4)
     ]
+
+
+def test_a_header_whose_name_is_not_utf8_costs_its_record_alone(broker, tmp_path):
+    settings = broker.settings()
+    servers, topic = broker.bootstrap_servers, settings["input_topic"]
+    produce_named(servers, topic, "来源".encode("gb18030"), '{"text": "王小明"}'.encode())
+    produce(servers, topic, [{"value": '{"text": "王小明"}'}])
+    with worker_process(tmp_path, **settings) as worker:
+        out = {m.topic(): m for m in read(servers, topics(settings), 2)}
+        assert worker.stop() == 0
+    assert out.keys() == {settings["output_topic"], settings["dead_letter_topic"]}
+    letter = out[settings["dead_letter_topic"]]
+    headers = dict(letter.headers())
+    assert letter.value() == '{"text": "王小明"}'.encode()
+    assert headers["raner.reason"] == b"headers_not_utf8"
+    assert headers["raner.error"].startswith(b"a header's name, byte 0 of 4: invalid start byte")
 
 
 def test_the_order_of_a_key_is_kept(broker, tmp_path):
@@ -220,8 +236,19 @@ def test_wrong_settings_end_it_with_status_2_and_the_reason(tmp_path):
     with worker_process(tmp_path, input_topic="a", output_topic="b") as worker:
         assert worker.process.wait(30) == 2
     assert "bootstrap_servers is not set" in worker.log.read_text()
-    with worker_process(
-        tmp_path, bootstrap_servers="b:1", input_topic="a", output_topic="b", kafka_lingr_ms="1"
-    ) as worker:
-        assert worker.process.wait(30) == 2
-    assert 'No such configuration property: "lingr.ms"' in worker.events("failed")[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"kafka_lingr_ms": "1"}, 'No such configuration property: "lingr.ms"'),
+        ({"kafka_security_protocol": "SALS_SSL"}, 'Invalid value "SALS_SSL" for configuration property'),
+        ({"tls_ca": "nowhere.pem"}, "ssl.ca.location"),
+        ({"input_topic": "^a{70000}"}, "librdkafka refused input_topic '^a{70000}'"),
+    ],
+)
+def test_what_librdkafka_refuses_ends_it_with_status_2_and_the_reason(tmp_path, told, said):
+    given = {"bootstrap_servers": "127.0.0.1:1", "input_topic": "a", "output_topic": "b"}
+    with worker_process(tmp_path, **{**given, **told}) as worker:
+        assert worker.process.wait(60) == 2
+    assert said in worker.events("failed")[0]["error"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import time
 from collections.abc import Iterable
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition, cimpl
 
 PATIENCE_SECONDS = 90.0
+_END, _TOPIC, _VALUE, _FLAGS, _HEADER = 0, 1, 4, 7, 9  # librdkafka's RD_KAFKA_VTYPE_…, in front of what they name
+_COPY = 2  # RD_KAFKA_MSG_F_COPY
 
 
 def texts(count: int, first: int = 0, **more: object) -> list[dict]:
@@ -28,6 +31,23 @@ def produce(servers: str, topic: str, messages: Iterable[dict]) -> None:
         producer.produce(topic, **message)
         producer.poll(0)
     assert producer.flush(30) == 0
+
+
+def produce_named(servers: str, topic: str, name: bytes, value: bytes) -> None:
+    """Produce a record with a header whose name may be any bytes, as clients of other languages can."""
+    library = ctypes.CDLL(cimpl.__file__)  # the client's extension is linked to librdkafka, whose names it exposes
+    library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
+    said, length = ctypes.create_string_buffer(512), ctypes.c_size_t(512)
+    told = ctypes.c_void_p(library.rd_kafka_conf_new())
+    library.rd_kafka_conf_set(told, b"bootstrap.servers", servers.encode(), said, length)
+    producer = ctypes.c_void_p(library.rd_kafka_new(0, told, said, length))
+    assert producer, said.value
+    text, size = ctypes.c_char_p, ctypes.c_size_t
+    fields = (_TOPIC, text(topic.encode()), _VALUE, text(value), size(len(value)), _FLAGS, _COPY)
+    header = (_HEADER, text(name), text(b"x"), size(1))
+    assert library.rd_kafka_producev(producer, *fields, *header, _END) == 0
+    assert library.rd_kafka_flush(producer, 30_000) == 0
+    library.rd_kafka_destroy(producer)
 
 
 def read(servers: str, topics: Iterable[str], count: int, *, more_seconds: float = 0.0) -> list[Message]:

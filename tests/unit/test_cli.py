@@ -1,6 +1,8 @@
 """The commands as a person or a script runs them, in this process."""
 
 import json
+import os
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +13,7 @@ from checkpoints import write_checkpoint
 from consumer import cli
 from consumer.app import load_core
 from consumer.metrics import Metrics
+from consumer.processes import MODULE
 from consumer.settings import Settings
 
 WORKER = ("--bootstrap-servers", "127.0.0.1:1", "--input-topic", "in", "--output-topic", "out")
@@ -88,6 +91,14 @@ def test_annotate_goes_on_after_a_bad_line_and_says_which(run):
     assert "-:2: not_utf8" in err
 
 
+def test_a_name_that_is_no_text_does_not_keep_the_other_lines_from_being_read(tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xc4\xe3.jsonl")
+    Path(name).write_text('{bad\n{"text": "王小明"}\n', encoding="utf-8")
+    done = subprocess.run([*MODULE, "consumer", "annotate", name], capture_output=True, check=False)
+    assert (done.returncode, len(lines(done.stdout.decode()))) == (1, 1)
+    assert b"\\udcc4\\udce3.jsonl:1: not_json" in done.stderr
+
+
 def test_a_text_that_looks_like_json_can_be_read_as_text(run):
     _, out, _ = run("annotate", "--input", "text", stdin="{王小明}".encode())
     assert lines(out)[0]["text"] == "{王小明}"
@@ -144,6 +155,7 @@ def test_eval_refuses_a_map_that_maps_nothing(run, tmp_path):
 
 def test_check_config_prints_what_would_run_and_no_secret(run):
     secret = {"RANER_KAFKA_SASL_PASSWORD": "s3cret", "RANER_SASL_PASSWORD": "s3cret", "RANER_WINDOW": "100"}
+    secret |= {"RANER_SASL_MECHANISM": "PLAIN", "RANER_SASL_USERNAME": "me"}
     status, out, _ = run("check-config", *WORKER, "--threads", "1", environment=secret)
     assert status == 0
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}

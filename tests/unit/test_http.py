@@ -67,6 +67,21 @@ def test_a_port_in_use_is_refused_with_what_to_do(scene):
         HttpServer("127.0.0.1", scene[3].port, {})
 
 
+def test_an_address_that_is_none_of_ours_is_refused_and_the_port_is_not_to_blame():
+    with pytest.raises(SettingsError, match=r"cannot listen on 192.0.2.1:0: .*; choose another RANER_HTTP_HOST"):
+        HttpServer("192.0.2.1", 0, {})
+
+
+def test_version_6_of_the_internet_protocol_is_served_too():
+    server = HttpServer("::1", 0, {})
+    server.start()
+    connection = HTTPConnection("::1", server.port, timeout=5)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 404
+    connection.close()
+    server.stop()
+
+
 def test_a_log_event_is_one_line_of_json():
     record = logging.LogRecord("consumer", logging.INFO, "x.py", 1, "partitions_assigned", (), None)
     record.partitions = ["in[0]"]

@@ -89,6 +89,14 @@ def test_what_cannot_or_need_not_be_sent_again_is_passed_over_and_counted():
     assert count.passed_over == {"value_omitted": 1, "other_topic": 1, "not_ours": 1, "filtered": 1}
 
 
+def test_what_is_passed_over_behind_the_last_that_was_sent_is_found_again_under_other_terms():
+    letters = [letter(0), letter(1, topic="elsewhere"), letter(2, attempts=3)]
+    _, sender, _ = replayed(letters)
+    assert sender.commits == [{0: 1}]
+    _, sender, _ = replayed(letters[1:])
+    assert sender.commits == [{}]
+
+
 def test_a_dry_run_sends_and_commits_nothing():
     count, sender, _ = replayed([letter()], dry_run=True)
     assert (count.replayed, sender.sent, sender.commits) == (1, [], [])

@@ -6,9 +6,10 @@ from confluent_kafka import Consumer
 from consumer import settings
 from consumer.errors import SettingsError
 from consumer.given import masked, shown
-from consumer.kafka.clients import consumer_properties, producer_properties
+from consumer.kafka.clients import consumer_properties, max_message_bytes, producer_properties, silent_seconds
 from consumer.kafka.security import connection_properties
 from consumer.settings import kafka_properties, load
+from consumer.topics import reads
 
 NEEDED = {"bootstrap_servers": "b:1", "input_topic": "in", "output_topic": "out"}
 
@@ -78,7 +79,11 @@ def test_a_file_that_cannot_be_read_fails(tmp_path, content):
         ({"output_topic": "in"}, "expected three different ones"),
         ({"text_fields": "title,,body"}, "at least 1 character"),
         ({"input_topic": "^o.*"}, "also matches out and out.dead-letters"),
+        ({"input_topic": "^raw|out$"}, "also matches out, and.*alternatives in brackets"),
         ({"input_topic": "^("}, "no regular expression"),
+        ({"input_topic": r"^news\d$"}, r"has '\\\\d', which.*\[0-9\] for a digit"),
+        ({"input_topic": "^news(?!-out)"}, r"has '\(\?'"),
+        ({"input_topic": "^news[[:digit:]]"}, r"has '\[\[:'"),
         (
             {"group_protocol": "consumer", "kafka": ["session.timeout.ms=9000"]},
             "session.timeout.ms is not the worker's",
@@ -121,6 +126,7 @@ def test_a_secret_comes_from_its_file_and_a_login_goes_over_tls(tmp_path):
             {"sasl_mechanism": "PLAIN", "sasl_username": "me"},
             "PLAIN needs RANER_SASL_USERNAME",
         ),
+        ({"sasl_username": "me", "sasl_password": "a"}, "no way to: it would not be used; set RANER_SASL_MECHANISM"),
         ({"sasl_password": "a", "sasl_password_file": "b"}, "are both given"),
         ({"sasl_password_file": "nowhere"}, "sasl_password_file nowhere cannot be read"),
     ],
@@ -137,7 +143,8 @@ def test_no_secret_is_shown():
 
 
 def test_an_empty_variable_counts_as_none():
-    assert loaded(environment={"RANER_MODEL": "", "RANER_THREADS": ""}).settings.model == "default"
+    found = loaded(environment={"RANER_MODEL": "", "RANER_THREADS": "", "RANER_KAFKA_SECURITY_PROTOCOL": ""}).settings
+    assert (found.model, found.kafka) == ("default", {})
 
 
 def test_dead_letters_have_a_topic_of_their_own_by_default():
@@ -158,6 +165,27 @@ def test_librdkafka_properties_come_from_every_source(tmp_path):
         "sasl.password": "s3cret",
     }
     assert kafka_properties(result, "consumer")["fetch.min.bytes"] == "9"
+
+
+@pytest.mark.parametrize("told", [["consumer.linger.ms=1", "linger.ms=2"], ["linger.ms=2", "consumer.linger.ms=1"]])
+def test_a_property_of_one_side_goes_before_that_of_both_in_whatever_order_they_come(told):
+    result = loaded({"kafka": told}).settings
+    assert [kafka_properties(result, side)["linger.ms"] for side in ("consumer", "producer")] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "read"), [("news", True), ("old.raw", False), ("my.news", True), ("raw.1", True), ("chat", False)]
+)
+def test_a_pattern_finds_what_librdkafka_finds_whose_first_alternative_alone_is_bound_to_the_beginning(topic, read):
+    assert reads("^raw|news", topic) is read
+
+
+@pytest.mark.parametrize("side", ["consumer", "producer"])
+def test_a_property_that_is_no_number_is_refused_with_its_name(side):
+    name = {"consumer": "fetch.wait.max.ms", "producer": "message.max.bytes"}[side]
+    ask = {"consumer": silent_seconds, "producer": max_message_bytes}[side]
+    with pytest.raises(SettingsError, match=rf"{name} is '1s'; expected a whole number"):
+        ask(loaded({"kafka": [f"{name}=1s"]}).settings)
 
 
 def test_secrets_are_masked():

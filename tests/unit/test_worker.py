@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from twins import Bench, record
@@ -16,6 +17,14 @@ def test_every_record_has_one_outcome_and_its_offset_is_committed():
     assert bench.delivery.committed == {("in", 0): 3, ("in", 1): 1}
     assert json.loads(bench.delivery.published[0].value)["entities"][0]["text"] == "王小明"
     assert bench.delivery.published[1].value is None
+
+
+def test_a_record_whose_headers_cannot_be_read_is_a_dead_letter_whatever_its_value():
+    flawed = [replace(record(i, value), headers=(), headers_error="byte 0") for i, value in enumerate(("王小明", None))]
+    bench = Bench([*flawed, record(2, "王小明")])
+    bench.run()
+    assert bench.published() == [(0, 0, "headers_not_utf8"), (0, 1, "headers_not_utf8"), (0, 2, "")]
+    assert bench.delivery.published[0].value == flawed[0].value
 
 
 def test_what_happens_is_counted():
