@@ -112,7 +112,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 def _add_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=share,
         default=0.99,
         metavar="SHARE",
         help="least F1 of int8's entities against float32's that passes (default: 0.99)",

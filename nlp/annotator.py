@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from nlp.batching import SPECIAL_TOKENS, by_width, shared_out, stitch, token_batch, width_of
+from nlp.batching import SPECIAL_TOKENS, by_width, longest_row, shared_out, stitch, token_batch, width_of
 from nlp.crf import Crf
 from nlp.decoder import Decoder, Decoding, Piece
 from nlp.modelscope import ModelScopeDecoder
@@ -100,5 +100,5 @@ class Annotator:
 
 
 def longest_window(max_length: int) -> int:
-    """Return the most characters that fit a model of `max_length` tokens."""
-    return max_length - SPECIAL_TOKENS
+    """Return the most characters that a model of `max_length` tokens reads at once."""
+    return longest_row(max_length) - SPECIAL_TOKENS

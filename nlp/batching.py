@@ -23,6 +23,11 @@ def width_of(window: Window) -> int:
     return next((width for width in WIDTHS if width >= tokens), tokens)
 
 
+def longest_row(max_length: int) -> int:
+    """Return the most tokens that a row may hold for its width to be within `max_length`, 0 if none is."""
+    return max_length if max_length > WIDTHS[-1] else max((w for w in WIDTHS if w <= max_length), default=0)
+
+
 def by_width(windows: Sequence[Window]) -> Iterator[tuple[int, list[Window]]]:
     """Yield (width, its windows), widest first, so that a text's windows come in order (only its last is shorter)."""
     ordered = sorted(windows, key=lambda window: -width_of(window))  # stable

@@ -15,6 +15,7 @@ from nlp.labels import Scheme
 from nlp.layout import check_layout, found, read_json
 from nlp.model import Manifest, sha256
 from nlp.tensors import load_tensors, renamed, weights_file
+from nlp.tokenizer import SPECIAL
 from nlp.types import FloatArray
 
 
@@ -161,10 +162,16 @@ def architecture_of(config: Mapping[str, Any], path: Path) -> Architecture:
 
 
 def vocabulary_in(path: Path, architecture: Architecture) -> tuple[str, ...]:
-    """Read a vocabulary, a token a line; it has no more tokens than the architecture."""
+    """Read a vocabulary, a token a line; it has BERT's special tokens, and no more than the architecture."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected BERT's vocabulary; found: {found(path.parent)}")
-    tokens = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte-order mark
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    tokens = tuple(text.removesuffix("\n").split("\n"))
+    if missing := [token for token in SPECIAL if token not in tokens]:
+        raise CheckpointError(f"{path} has no {', '.join(missing)}; expected BERT's vocabulary, a token a line")
     if len(tokens) > architecture.vocabulary:
         raise CheckpointError(f"{path} has {len(tokens):,} tokens; config.json says {architecture.vocabulary:,}")
     return tokens

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal, Protocol
 
 import numpy as np
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from nlp import model
 from nlp.centre import centred
 from nlp.checkpoint import Architecture, Checkpoint, describe, read_checkpoint
-from nlp.errors import CheckpointError, ModelError
+from nlp.errors import CheckpointError
+from nlp.making import MADE, made_whole
 from nlp.types import FloatArray
 
 Quantization = Literal["int8", "fp32", "both"]
@@ -42,13 +42,10 @@ def convert(
 
     `revision` defaults to the start of the weights' digest; `min_score` is the least score of an entity that the model
     gives. The plain scale is a little finer, and only for processors with VNNI or AMX. Raises `CheckpointError` for
-    what is no such checkpoint and `ModelError` when `destination` exists and holds something.
+    what is no such checkpoint and `ModelError` when `destination` exists and holds something, or cannot be written.
     """
-    refuse_occupied(destination)
-    checkpoint = read_checkpoint(source)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as directory:
-        made = Path(directory) / "model"  # moved when it is whole: what breaks off leaves nothing behind
+    with made_whole(destination, model.MANIFEST) as directory:
+        checkpoint, made = read_checkpoint(source), directory / MADE
         _write_files(checkpoint, made, quantization, scale)
         manifest = describe(
             checkpoint,
@@ -62,14 +59,7 @@ def convert(
             files=model.digests(made),
         )
         model.write_manifest(made, manifest)
-        made.replace(destination)
     return manifest
-
-
-def refuse_occupied(destination: Path) -> None:
-    """Raise `ModelError` when `destination` exists and holds something."""
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise ModelError(f"{destination} exists and is not empty; name a new directory")
 
 
 def quantize(weight: FloatArray, *, pair_safe: bool) -> tuple[NDArray[np.int8], FloatArray]:

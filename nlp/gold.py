@@ -53,7 +53,9 @@ def _from_json(value: Any) -> Gold:
     if not isinstance(text, str):
         raise TypeError(f"text is {type(text).__name__}")
     found = frozenset((e["start"], e["end"], e["type"]) if isinstance(e, dict) else _triple(e) for e in entities)
-    for start, end, _ in found:
+    for start, end, name in found:
+        if not (type(start) is type(end) is int and isinstance(name, str)):
+            raise TypeError(f"an entity is {start!r} to {end!r}, of the type {name!r}")
         if not 0 <= start < end <= len(text):
             raise ValueError(f"entity [{start}, {end}) lies outside a text of {len(text)} characters")
     return Gold(text, found)
@@ -73,6 +75,8 @@ def _conll(lines: list[str], path: Path) -> Iterator[Gold]:
             # A line of one column is a tag whose character is a blank that `split` took for a border.
             token, tag = (columns[0], columns[-1]) if len(columns) > 1 else (line[0], columns[0])
             try:
+                if not (len(columns) > 1 or token.isspace()):
+                    raise LabelError("one column alone; expected a character and its tag")
                 split_tag(tag)
             except LabelError as error:
                 if columns[0].startswith("#"):

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from nlp.checkpoint import read_small_files
-from nlp.convert import Quantization, Scale, convert, refuse_occupied
+from nlp.convert import Quantization, Scale, convert
 from nlp.errors import CheckpointError, HubError
 from nlp.load import load
-from nlp.model import Manifest
+from nlp.making import MADE, made_whole
+from nlp.model import MANIFEST, Manifest
 from nlp.tensors import WEIGHTS
 
 _SMALL_FILES = ("configuration.json", "config.json", "label_mapping.json", "tokenizer_config.json", "vocab.txt")
@@ -43,11 +43,8 @@ def pull(
     download is removed in any case. Raises `HubError` for what could not be downloaded, `CheckpointError` for what is
     no RaNER checkpoint, and `ModelError` when `destination` exists and holds something.
     """
-    refuse_occupied(destination)
-    client = _client()
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}-") as directory:
-        source, made = Path(directory) / "checkpoint", Path(directory) / "model"
+    with made_whole(destination, MANIFEST) as directory:
+        client, source, made = _client(), directory / "checkpoint", directory / MADE
         try:
             _download(client, model_id, revision, source, _SMALL_FILES)
             read_small_files(source)
@@ -69,7 +66,6 @@ def pull(
         except CheckpointError as error:  # say the model's name in place of a directory that will be gone
             raise CheckpointError(str(error).replace(str(source), model_id)) from error
         load(made).annotate([_TRIAL])
-        made.replace(destination)
     return manifest
 
 

@@ -43,6 +43,8 @@ def load(
     `wrap` may put something around the engine, to measure it. Raises `ModelError` when the directory is not whole, or
     cannot be read so.
     """
+    if threads < 1:
+        raise ModelError(f"threads is {threads}; expected 1 or more")
     directory = model.located(path)
     opened, runtime = open_engine(choose(engine, directory, threads), directory, threads)
     manifest, head = opened.manifest, opened.head

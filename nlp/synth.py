@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nlp.checkpoint import Architecture, expected_shapes
 from nlp.errors import CheckpointError
 from nlp.labels import OUTSIDE, split_tag
+from nlp.making import refuse_occupied
 from nlp.types import FloatArray
 
 BASE = Architecture(
@@ -50,11 +51,10 @@ def synthesize(
 ) -> None:
     """Write a checkpoint to `destination`, the same bytes for the same seed (and versions of numpy and torch).
 
-    `format` is one of `FORMATS`; ModelScope reads `pytorch` alone. Raises `CheckpointError` when `destination`
-    holds something, when the sizes make no encoder, or when the library that writes the file is missing.
+    `format` is one of `FORMATS`; ModelScope reads `pytorch` alone. Raises `ModelError` when `destination`
+    holds something, `CheckpointError` when the sizes make no encoder, or the library that writes the file is missing.
     """
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise CheckpointError(f"{destination} exists and is not empty; name a new directory")
+    refuse_occupied(destination)
     _check(architecture, labels)
     tags = bioes(labels)
     tensors = dict(random_tensors(architecture, tags, seed))

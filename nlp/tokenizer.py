@@ -11,7 +11,7 @@ from nlp.errors import ModelError
 from nlp.types import IntArray
 
 _CODE_POINTS = 0x110000
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 class Tokenizer:
@@ -22,10 +22,10 @@ class Tokenizer:
     """
 
     def __init__(self, vocabulary: Sequence[str], *, lower_case: bool, strip_accents: bool) -> None:
-        special = {token: i for i, token in enumerate(vocabulary) if token in _SPECIAL}
-        if missing := [token for token in _SPECIAL if token not in special]:
+        special = {token: i for i, token in enumerate(vocabulary) if token in SPECIAL}
+        if missing := [token for token in SPECIAL if token not in special]:
             raise ModelError(f"the vocabulary has no {', '.join(missing)}; expected a BERT vocabulary")
-        self.pad, self.unknown, self.cls, self.sep = (special[token] for token in _SPECIAL)
+        self.pad, self.unknown, self.cls, self.sep = (special[token] for token in SPECIAL)
         self._lower_case, self._strip_accents = lower_case, strip_accents
         # One slot a code point: id + 1, and 0 for none. Untouched pages of zeros cost no memory, a dictionary 2 MiB.
         self._vocabulary = np.zeros(_CODE_POINTS, np.int32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -118,7 +118,9 @@ def train(arguments: argparse.Namespace) -> int:
 def model_convert(arguments: argparse.Namespace) -> int:
     """`raner-stream model convert`."""
     from nlp.convert import convert
+    from nlp.making import refuse_occupied
 
+    refuse_occupied(arguments.destination)  # before a comparison that takes its time
     manifest = convert(
         arguments.source,
         arguments.destination,
@@ -127,7 +129,7 @@ def model_convert(arguments: argparse.Namespace) -> int:
         origin=arguments.origin,
         licence=arguments.licence,
         min_score=arguments.min_score,
-        quantization=_quantization(arguments, arguments.source),
+        quantization=_quantization(arguments)(arguments.source),
         scale=arguments.scale,
     )
     reports.model(manifest)
@@ -179,7 +181,7 @@ def model_pull(arguments: argparse.Namespace) -> int:
         licence=arguments.licence,
         min_score=arguments.min_score,
         scale=arguments.scale,
-        choose=partial(_quantization, arguments),
+        choose=_quantization(arguments),
     )
     reports.model(manifest)
     return 0
@@ -213,23 +215,29 @@ def _annotator(arguments: argparse.Namespace) -> Annotator:
     )
 
 
-def _quantization(arguments: argparse.Namespace, checkpoint: Path) -> Quantization:
-    """Return what to write, with --verify after comparing; raise `VerificationError` for an int8 that does not pass."""
-    from nlp import verify
+def _quantization(arguments: argparse.Namespace) -> Callable[[Path], Quantization]:
+    """Return what says of a checkpoint what to write, with --verify after comparing.
 
+    It raises `VerificationError` for an int8 that does not pass.
+    """
     wanted: Quantization = arguments.quantization
     if not arguments.verify:
-        return wanted
+        return lambda _: wanted
     if wanted == "fp32":
         raise SettingsError("--verify compares int8 with float32, and --quantization fp32 writes no int8")
-    comparison = verify.compare_conversion(
-        checkpoint, _texts(arguments.verify), scale=arguments.scale, threads=_threads()
-    )
+    return partial(_compared, arguments, _texts(arguments.verify))
+
+
+def _compared(arguments: argparse.Namespace, texts: Sequence[str], checkpoint: Path) -> Quantization:
+    from nlp import verify
+
+    comparison = verify.compare_conversion(checkpoint, texts, scale=arguments.scale, threads=_threads())
     reports.comparison(comparison, arguments.show)
     if comparison.entities.f1 < arguments.threshold and arguments.fallback:
         console.plain("int8 does not pass: float32 is kept")
         return "fp32"
     comparison.require(arguments.threshold)
+    wanted: Quantization = arguments.quantization
     return wanted
 
 

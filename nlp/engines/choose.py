@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from nlp import model
-from nlp.engines import ENGINES, open_engine
-from nlp.engines.cpu import int8_is_fast
+from nlp.engines import open_engine
+from nlp.engines.cpu import int8_is_fast, overflows
 from nlp.errors import ModelError
 from nlp.types import Engine, TokenBatch, Window
 
 AUTO, FASTEST = "auto", "fastest"
-CHOICES = (AUTO, FASTEST, *ENGINES)
 
 _ROWS, _WIDTH, _REPEATS = 4, 128, 3
 
@@ -27,7 +26,9 @@ def choose(name: str, directory: Path, threads: int) -> str:
     """
     if name not in (AUTO, FASTEST):
         return name
-    held = model.read_manifest(directory).engines
+    manifest = model.read_manifest(directory)
+    held = [engine for engine in manifest.engines if engine != "ct2-int8" or not overflows(manifest.scale)]
+    held = held or list(manifest.engines)  # an int8 alone says itself why it cannot be served
     if not held:
         raise ModelError(f"{directory / model.MANIFEST} lists no encoder; convert the checkpoint again")
     if name == FASTEST and len(held) > 1:

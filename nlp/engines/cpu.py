@@ -31,6 +31,11 @@ def adds_pairs_in_16_bits() -> bool:
     return is_x86() and not cpu_flags() & _WIDE_SUMS
 
 
+def overflows(scale: str) -> bool:
+    """Say whether int8 weights of this scale are computed wrongly here."""
+    return scale == "plain" and adds_pairs_in_16_bits()
+
+
 def int8_is_fast() -> bool:
     """Say whether int8 products are worth their rounding: AVX2 or better, or another architecture's own."""
     return not is_x86() or "avx2" in cpu_flags()

@@ -11,7 +11,7 @@ import ctranslate2
 import numpy as np
 
 from nlp import model
-from nlp.engines.cpu import adds_pairs_in_16_bits, cpu_flags, keep_heap
+from nlp.engines.cpu import cpu_flags, keep_heap, overflows
 from nlp.errors import ModelError
 from nlp.model import Head, Model
 from nlp.types import FloatArray, IntArray, TokenBatch
@@ -68,7 +68,7 @@ def load_encoder(directory: Path, *, compute_type: str, threads: int) -> Any:
 def int8(directory: Path, threads: int) -> tuple[Model, CT2Engine]:
     """Open a serving directory's int8 encoder; raise `ModelError` for one that this processor would compute wrongly."""
     opened = model.read(directory, "ct2-int8")
-    if opened.manifest.scale == "plain" and adds_pairs_in_16_bits():
+    if overflows(opened.manifest.scale):
         raise ModelError(
             f"{directory} has int8 weights of the plain scale, which overflow on a processor without VNNI or AMX; "
             "convert the checkpoint again (`--scale pair-safe`)"

@@ -14,8 +14,6 @@ from nlp.checkpoint import Checkpoint, describe, read_checkpoint
 from nlp.model import Head, Model
 from nlp.types import FloatArray, TokenBatch
 
-_PREFIX = "encoder."
-
 
 class TorchEngine:
     """Runs a checkpoint with PyTorch, in inference mode.

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from nlp import model
-from nlp.convert import refuse_occupied
 from nlp.errors import TrainingError
+from nlp.making import refuse_occupied
 from nlp.training.start import Start, read_start
 from nlp.training.write import write_checkpoint
 
@@ -26,8 +26,8 @@ def average(sources: Sequence[tuple[Path | str, float]], destination: Path) -> N
     """
     refuse_occupied(destination)
     shares = np.array([share for _, share in sources], np.float32)
-    if shares.sum() <= 0:
-        raise TrainingError(f"the shares {shares.tolist()} have no sum above 0")
+    if not 0 < shares.sum() < np.inf:
+        raise TrainingError(f"the shares {shares.tolist()} have no sum above 0; expected numbers")
     starts = [read_start(model.located(path)) for path, _ in sources]
     first = starts[0]
     for (path, _), start in zip(sources, starts, strict=True):

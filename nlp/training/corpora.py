@@ -36,13 +36,23 @@ class Corpus:
 
 
 def read_corpora(recipe: Recipe) -> list[Corpus]:
-    """Read all corpora; no text of any dev set, this corpus's or another's, is left in any train set."""
+    """Read all corpora; no text of any dev set, this corpus's or another's, is left in any train set.
+
+    Raises `TrainingError` when nothing is left to train on, or a corpus has entities, and none of a type that is read.
+    """
     split = [_split(corpus) for corpus in recipe.corpora]
     measured = {gold.text for _, dev in split for gold in dev}
-    return [
+    corpora = [
         _corpus(corpus, train, dev, measured, recipe.labels)
         for corpus, (train, dev) in zip(recipe.corpora, split, strict=True)
     ]
+    if not any(corpus.train and corpus.repeat for corpus in corpora):
+        left_out = sum(corpus.in_dev_sets for corpus in corpora)
+        raise TrainingError(
+            f"nothing to train on: {left_out:,} texts of the train files stand in dev sets or are empty, and no other "
+            "has a repeat above 0"
+        )
+    return corpora
 
 
 def _split(corpus: CorpusRecipe) -> tuple[list[Gold], list[Gold]]:
@@ -64,7 +74,7 @@ def _split(corpus: CorpusRecipe) -> tuple[list[Gold], list[Gold]]:
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a file that are not blank; raise `TrainingError` where it cannot be read."""
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as UTF-8 text: {error}") from error
 
@@ -73,6 +83,12 @@ def _corpus(
     corpus: CorpusRecipe, train: Sequence[Gold], dev: Sequence[Gold], measured: Collection[str], labels: Sequence[str]
 ) -> Corpus:
     names = corpus.labels or {label: label for label in labels}
+    types = {name for gold in (*train, *dev) for _, _, name in gold.entities}
+    if types and not types & names.keys():
+        raise TrainingError(
+            f"[corpora.{corpus.name}] has entities of the types {', '.join(sorted(types))}, and none of "
+            f"{', '.join(names)}; say what they become: labels = {{ {min(types)} = {labels[0]!r}, … }}"
+        )
     allowed = [gold for gold in train if gold.text and gold.text not in measured]
     distinct = {gold.text: gold for gold in allowed}
     return Corpus(

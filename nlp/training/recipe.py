@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nlp import model
-from nlp.errors import TrainingError
+from nlp.errors import LabelError, TrainingError
+from nlp.labels import Scheme
+from nlp.synth import bioes
 
 PRECISIONS = ("float32", "bfloat16")
 _SCALARS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,), "bool": (bool,)}
@@ -89,7 +92,7 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe; paths are relative to its file. Raise `TrainingError` naming what is wrong in it."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as a recipe in TOML: {error}") from error
     base = path.resolve().parent
@@ -144,21 +147,26 @@ def _converted(kind: str, value: Any, place: str, base: Path) -> Any:
     packaged = model.PACKAGED if "ModelPath" in kind else {}
     kind = kind.replace("ModelPath", "Path")
     if kind == "Path":
-        return _path(_list([value], str, place)[0], base, packaged)
+        return _path(_text(value, place), base, packaged)
     if kind == "Mapping[str, str]":
-        table = _table(value, place)
-        return dict(zip(table, _list(list(table.values()), str, place), strict=True))
+        return {name: _text(item, f"{place}.{name}") for name, item in _table(value, place).items()}
     if kind == "tuple[Path, ...]":
         items = _list([value] if isinstance(value, str) else value, str, place)
         return tuple(_path(item, base, packaged) for item in items)
     if kind == "Mapping[str, Path]":
-        return {name: base / _list([item], str, place)[0] for name, item in _table(value, place).items()}
+        return {name: base / _text(item, f"{place}.{name}") for name, item in _table(value, place).items()}
     lists = {"tuple[int, ...]": int, "tuple[str, ...]": str}
     return _list(value, lists[kind], place) if kind in lists else value  # a part that is filled already
 
 
 def _path(value: str, base: Path, packaged: Mapping[str, Path]) -> Path:
     return packaged.get(value, base / value)
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise TrainingError(f"{place} is {value!r:.40}; expected a string")
+    return value
 
 
 def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
@@ -168,30 +176,46 @@ def _list(value: Any, kind: type, place: str) -> tuple[Any, ...]:
 
 
 def _check(recipe: Recipe, path: Path) -> None:
+    _check_numbers(recipe, path)
+    if recipe.precision not in PRECISIONS:
+        raise TrainingError(f"{path}: precision is {recipe.precision!r}; expected {' or '.join(PRECISIONS)}")
+    if not recipe.windows or min(recipe.windows) <= 1:
+        raise TrainingError(f"{path}: windows are {recipe.windows}; expected numbers of characters")
+    if not recipe.labels:
+        raise TrainingError(f"{path}: labels names none; expected such as PER, LOC, ORG")
+    try:
+        Scheme.of(bioes(recipe.labels))
+    except LabelError as error:
+        raise TrainingError(f"{path}: labels: {error}") from error
+    if strange := sorted(set(recipe.variants.gazetteers) - set(recipe.labels)):
+        raise TrainingError(f"{path}: gazetteers has {', '.join(strange)}; labels has {', '.join(recipe.labels)}")
+    _check_corpora(recipe, path)
+
+
+def _check_numbers(recipe: Recipe, path: Path) -> None:
     shares = {f.name: getattr(recipe.variants, f.name) for f in fields(Variants) if f.type == "float"}
     names = ("joined", "warm_up", "floor", "averaging", "start_share", "dropout")
     shares |= {name: getattr(recipe, name) for name in names}
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise TrainingError(f"{path}: {name} is {share}; expected a share from 0 to 1")
-    if recipe.adversary < 0:
-        raise TrainingError(f"{path}: adversary is {recipe.adversary}; expected 0 or more")
+    for name in ("adversary", "seed", "threads", "weight_decay"):
+        if not 0 <= getattr(recipe, name) < math.inf:
+            raise TrainingError(f"{path}: {name} is {getattr(recipe, name)}; expected 0 or more")
     for name in ("epochs", "rate", "batch_tokens", "evaluate_every", "clip"):
-        if getattr(recipe, name) <= 0:
+        if not 0 < getattr(recipe, name) < math.inf:
             raise TrainingError(f"{path}: {name} is {getattr(recipe, name)}; expected more than 0")
-    if recipe.precision not in PRECISIONS:
-        raise TrainingError(f"{path}: precision is {recipe.precision!r}; expected {' or '.join(PRECISIONS)}")
-    if not recipe.windows or min(recipe.windows) <= 1:
-        raise TrainingError(f"{path}: windows are {recipe.windows}; expected numbers of characters")
-    if strange := sorted(set(recipe.variants.gazetteers) - set(recipe.labels)):
-        raise TrainingError(f"{path}: gazetteers has {', '.join(strange)}; labels has {', '.join(recipe.labels)}")
-    _check_corpora(recipe, path)
 
 
 def _check_corpora(recipe: Recipe, path: Path) -> None:
     for corpus in recipe.corpora:
         if bool(corpus.train) is bool(corpus.raw):
             raise TrainingError(f"{path}: [corpora.{corpus.name}] needs either train, labelled texts, or raw")
+        for name in ("repeat", "hold_out", "hold_out_seed"):
+            if not 0 <= getattr(corpus, name) < math.inf:
+                raise TrainingError(
+                    f"{path}: [corpora.{corpus.name}] {name} is {getattr(corpus, name)}; expected 0 or more"
+                )
         if corpus.raw and not recipe.teachers:
             raise TrainingError(f"{path}: [corpora.{corpus.name}] is raw; expected teachers, who label it")
         if strange := sorted(set(corpus.labels.values()) - set(recipe.labels)):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from nlp.annotator import Annotator
+from nlp.annotator import DEFAULT_OVERLAP, DEFAULT_WINDOW, Annotator, longest_window
 from nlp.crf import Crf
 from nlp.evaluate import Report, evaluate
 from nlp.labels import Scheme
@@ -41,7 +41,15 @@ def score(network: Network, start: Start, corpora: Sequence[Corpus], device: str
     arrays = (crf.start_transitions, crf.end_transitions, crf.transitions)
     first, last, moves = (array.detach().cpu().numpy() for array in arrays)
     decoder = Crf.of(first, last, moves, Scheme.of(start.tags))
-    annotator = Annotator(NetworkEngine(network, device), start.tokenizer, decoder, batch_tokens=_BATCH_TOKENS)
+    window = min(DEFAULT_WINDOW, longest_window(start.architecture.positions))
+    annotator = Annotator(
+        NetworkEngine(network, device),
+        start.tokenizer,
+        decoder,
+        window=window,
+        overlap=min(DEFAULT_OVERLAP, window // 2),
+        batch_tokens=_BATCH_TOKENS,
+    )
     reports = {}
     for corpus in corpora:
         if corpus.dev:

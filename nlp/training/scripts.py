@@ -26,7 +26,12 @@ class Scripts:
         return len(self._forms)
 
     def traditional(self, text: str, form: int) -> str:
-        """Return a text in Traditional characters, chosen by words; one whose length would change, as it is."""
+        """Return a text in Traditional characters, chosen by words; one whose length would change, as it is.
+
+        So is one with half of a surrogate pair, which OpenCC cannot read.
+        """
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            return text
         converted: str = self._forms[form].convert(text)
         return converted if len(converted) == len(text) else text
 

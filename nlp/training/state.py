@@ -44,7 +44,7 @@ def save(directory: Path, place: Place, parts: dict[str, Any], run: str) -> None
 def restore(directory: Path, parts: dict[str, Any], run: str) -> Place:
     """Load a saved state into the parts and return the place; a new run begins at the first step.
 
-    Raises `TrainingError` when the state belongs to another recipe.
+    Raises `TrainingError` when the state belongs to another recipe, or to other files.
     """
     path = directory / FILE
     if not path.is_file():
@@ -52,8 +52,8 @@ def restore(directory: Path, parts: dict[str, Any], run: str) -> Place:
     content = torch.load(path, map_location="cpu", weights_only=True)
     if content["run"] != run:
         raise TrainingError(
-            f"{path} belongs to another recipe: its encoder, corpora, labels or rates differ from this one's. "
-            "Name another output, or remove that directory"
+            f"{path} belongs to another recipe: its encoder, corpora, labels or rates, or what its files hold, differ "
+            "from this one's. Name another output, or remove that directory"
         )
     for name, part in parts.items():
         part.load_state_dict(content[name])

@@ -6,16 +6,18 @@ import copy
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 import torch
 
+from nlp.errors import TrainingError
 from nlp.evaluate import Report
 from nlp.training import state
 from nlp.training.corpora import Corpus, read_corpora
 from nlp.training.descent import Average, adversary, factor, optimizer, set_rates
+from nlp.training.fingerprint import fingerprint
 from nlp.training.journal import Journal
 from nlp.training.network import DeviceBatch, Network, Weights
 from nlp.training.recipe import Recipe, conventions
@@ -28,8 +30,6 @@ from nlp.training.write import write_checkpoint
 
 BEST, LAST = "best", "last"
 _LOG_EVERY = 20  # steps
-# While a run goes on, without it becoming another one:
-_MAY_CHANGE = ("output", "epochs", "threads", "evaluate_every", "save_every_seconds", "start_share")
 
 Show = Callable[["Progress"], None]
 
@@ -62,6 +62,11 @@ def train(recipe: Recipe, show: Show) -> dict[str, Report]:
 def _prepare(recipe: Recipe) -> None:
     if recipe.device != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it its sums differ from run to run
+    try:
+        torch.empty(0, device=recipe.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"device is {recipe.device!r}: {reason}; expected cpu, or a cuda that is there") from error
     recipe.output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -81,7 +86,7 @@ class _Run:
         self._average = Average(copy.deepcopy(self._network), recipe.averaging, recipe.start_share)
         self._optimizer = optimizer(self._network, recipe)
         self._parts = {"network": network, "average": self._average.network, "optimizer": self._optimizer}
-        self._run = _fingerprint(recipe)
+        self._run = fingerprint(recipe, corpora, start)
         self._place = state.restore(recipe.output, self._parts, self._run)
         self._journal = Journal(recipe.output, self._place.step or -1)  # nothing saved: all is done again
         self._weights = Weights(recipe.corpus_loss, recipe.corpus_heads, recipe.teacher_loss)
@@ -99,7 +104,7 @@ class _Run:
         tokens, since = 0, time.monotonic()
         while place.epoch < epochs:
             batches = self._rows.epoch(place.epoch)
-            count = round(len(batches) * min(1.0, epochs - place.epoch))  # of a last epoch that is not a whole one
+            count = max(1, round(len(batches) * min(1.0, epochs - place.epoch)))  # of a last epoch that is no whole one
             while place.batch < count:
                 reached = place.epoch + place.batch / len(batches)
                 losses.append(self._step(batches[place.batch], reached / epochs))
@@ -171,11 +176,6 @@ class _Run:
     def _save(self) -> None:
         state.save(self._recipe.output, self._place, self._parts, self._run)
         self._saved = time.monotonic()
-
-
-def _fingerprint(recipe: Recipe) -> str:
-    """Return all of a recipe that its weights depend on."""
-    return repr({f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in _MAY_CHANGE})
 
 
 def _data(corpora: list[Corpus]) -> dict[str, Any]:

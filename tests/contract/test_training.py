@@ -176,12 +176,35 @@ def test_a_smaller_network_learns_from_a_teacher_what_nobody_labelled(recipe, un
     assert (shape["num_hidden_layers"], shape["intermediate_size"]) == (1, 32)
 
 
-def test_a_state_of_another_recipe_is_refused(recipe, unbroken):
-    changed = recipe / "unbroken.toml"
-    kept = changed.read_text()
-    changed.write_text(kept.replace("rate = 3e-3", "rate = 1e-3"))
-    command = [sys.executable, "-m", "consumer", "train", str(changed)]
+@pytest.mark.parametrize(("file", "old", "new"), [("unbroken.toml", "3e-3", "1e-3"), ("train.jsonl", "PER", "LOC")])
+def test_a_state_of_another_recipe_or_of_other_texts_is_refused(recipe, unbroken, file, old, new):
+    changed = recipe / file
+    kept = changed.read_text(encoding="utf-8")
+    changed.write_text(kept.replace(old, new, 1), encoding="utf-8")
+    command = [sys.executable, "-m", "consumer", "train", str(recipe / "unbroken.toml")]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
-    changed.write_text(kept)
+    changed.write_text(kept, encoding="utf-8")
     assert done.returncode == 2
     assert "belongs to another recipe" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('device = "gpu"', "device is 'gpu': Expected one of cpu, cuda"),
+        ("windows = [127]", "windows has 127; the encoder reads 126"),
+    ],
+)
+def test_what_the_machine_or_the_encoder_cannot_do_is_refused(recipe, line, said):
+    (recipe / "refused.toml").write_text(f"{line}\n{(recipe / 'recipe.toml').read_text()}".replace("OUTPUT", "refused"))
+    command = [sys.executable, "-m", "consumer", "train", str(recipe / "refused.toml")]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr) == (2, True)
+
+
+def test_a_part_of_an_epoch_is_a_step_at_least(recipe):
+    told = (recipe / "recipe.toml").read_text().replace("OUTPUT", "short").replace("epochs = 6", "epochs = 0.001")
+    (recipe / "short.toml").write_text(told)
+    command = [sys.executable, "-m", "consumer", "train", str(recipe / "short.toml")]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    assert steps(recipe, "short") == 1

@@ -13,6 +13,7 @@ from nlp.convert import convert
 from nlp.crf import Crf as ServedCrf
 from nlp.crf import Place
 from nlp.errors import ModelError, TrainingError
+from nlp.gold import Gold
 from nlp.labels import Scheme
 from nlp.synth import bioes
 from nlp.types import Window
@@ -96,6 +97,21 @@ def test_the_network_scores_as_the_engine_that_serves_it(tmp_path):
     assert torch.is_grad_enabled()
 
 
+def test_a_dev_set_is_read_in_windows_that_the_encoder_has(tmp_path):
+    from nlp.training.corpora import Corpus
+    from nlp.training.network import Network
+    from nlp.training.score import score
+    from nlp.training.start import read_start
+
+    start = read_start(write_checkpoint(tmp_path / "checkpoint"))
+    network = Network(start.architecture, len(start.tags), conventions=1, dropout=0.0, precision="float32")
+    network.load(start.tensors)
+    text = "王小明在北京" * 20
+    assert len(text) > start.architecture.positions
+    corpus = Corpus("long", (), (Gold(text, frozenset({(0, 3, "PER")})),), 1.0, in_dev_sets=0, twice=0)
+    assert score(network, start, [corpus], "cpu")["long"].micro.gold == 1
+
+
 def test_the_adversary_moves_embeddings_to_where_the_loss_grows_and_puts_them_back():
     import torch
 
@@ -127,6 +143,7 @@ def test_traditional_characters_are_chosen_by_words_and_keep_the_length():
     assert {len(text) for text in made} == {10}
     assert next(iter(scripts.relatives("马"))) == "馬"
     assert "马" in scripts.relatives("馬")
+    assert scripts.traditional("马\ud800", 0) == "马\ud800", "half of a surrogate pair"
 
 
 def test_a_teacher_may_have_its_characters_and_tags_in_another_order_and_lack_some(tmp_path):
@@ -178,4 +195,6 @@ def test_models_of_two_kinds_have_no_average(tmp_path):
         average([one, (Path("default"), 1.0)], tmp_path / "mean")
     with pytest.raises(TrainingError, match="no sum above 0"):
         average([(one[0], 0.0)], tmp_path / "mean")
+    with pytest.raises(TrainingError, match="no sum above 0"):
+        average([(one[0], float("nan"))], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()

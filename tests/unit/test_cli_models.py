@@ -63,6 +63,17 @@ def test_convert_compares_first_and_refuses_what_does_not_pass(run, compared, tm
     assert model.read_manifest(tmp_path / "served").engines == ("ct2-int8",)
 
 
+def test_an_occupied_place_is_refused_before_anything_is_compared(run, compared, tmp_path):
+    checkpoint, texts = compared
+    status, out, err = run("model", "convert", checkpoint, checkpoint, "--verify", texts)
+    assert (status, out, "is not empty" in err) == (2, "", True)
+
+
+def test_a_threshold_is_a_share(run, compared, tmp_path):
+    status, _, err = run("model", "convert", compared[0], tmp_path / "served", "--threshold", "99")
+    assert (status, "99.0 is not between 0 and 1" in err) == (2, True)
+
+
 def test_convert_falls_back_to_float32_where_it_is_told_to(run, compared, tmp_path):
     checkpoint, texts = compared
     command = ("model", "convert", checkpoint, tmp_path / "served", "--verify", texts, "--threshold", "1")

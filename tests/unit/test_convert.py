@@ -1,4 +1,8 @@
 import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +218,57 @@ def test_nothing_is_written_over(tmp_path):
     (tmp_path / "served" / "precious").write_text("x")
     with pytest.raises(ModelError, match="exists and is not empty"):
         convert(write_checkpoint(tmp_path / "checkpoint"), tmp_path / "served")
+
+
+def test_an_empty_directory_that_is_there_is_filled_even_the_current_one(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path / "empty")
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    for destination in (Path(), tmp_path / "link"):
+        convert(checkpoint, destination)
+        assert nlp.load(tmp_path / "empty", window=60).annotate(["王小明"])
+        assert sorted(path.name for path in Path().iterdir()) == ["encoder", "head.npz", "model.json", "vocab.txt"]
+        shutil.rmtree(Path("encoder"))
+        for path in Path().iterdir():
+            path.unlink()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"file/served cannot be made: .*File exists"):
+        convert(write_checkpoint(tmp_path / "checkpoint"), tmp_path / "file" / "served")
+
+
+@pytest.mark.parametrize("positions", [40, 64, 100, 300])
+def test_the_longest_window_is_read_whatever_the_positions_of_a_model(tmp_path, positions):
+    tensors = random_tensors(architecture=replace(SMALL, positions=positions))
+    convert(write_checkpoint(tmp_path / "checkpoint", tensors, max_position_embeddings=positions), tmp_path / "served")
+    with pytest.raises(ModelError, match="0 <= overlap < window <=") as refused:
+        nlp.load(tmp_path / "served", window=positions)
+    longest = int(re.search(r"window <= (\d+)", str(refused.value))[1])
+    assert nlp.load(tmp_path / "served", window=longest, overlap=10).annotate(["王小明在北京" * 200])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("[PAD]\n", "pad\n").encode(), r"vocab.txt has no \[PAD\]; expected BERT's"),
+        (lambda text: text.encode("utf-16"), "vocab.txt cannot be read as UTF-8"),
+    ],
+)
+def test_a_vocabulary_that_no_tokenizer_reads_is_refused_before_it_is_served(tmp_path, change, said):
+    path = write_checkpoint(tmp_path / "checkpoint") / "vocab.txt"
+    path.write_bytes(change(path.read_text(encoding="utf-8")))
+    with pytest.raises(CheckpointError, match=said):
+        convert(tmp_path / "checkpoint", tmp_path / "served")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_token(tmp_path):
+    path = write_checkpoint(tmp_path / "checkpoint") / "vocab.txt"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    convert(tmp_path / "checkpoint", tmp_path / "served")
+    assert nlp.load(tmp_path / "served", window=60).annotate(["王小明"])
 
 
 def test_a_refused_checkpoint_leaves_nothing_behind(tmp_path):

@@ -73,6 +73,21 @@ def test_auto_goes_by_the_processor_among_what_is_held(checkpoint, tmp_path, fla
     assert choose.choose("auto", tmp_path / "served", 1) == chosen
 
 
+def test_a_plain_scale_that_overflows_here_leaves_the_float32_beside_it(checkpoint, tmp_path, flags):
+    convert(checkpoint, tmp_path / "served", quantization="both", scale="plain")
+    flags("avx2")
+    for name in ("auto", "fastest"):
+        assert choose.choose(name, tmp_path / "served", 1) == "ct2-fp32"
+    flags("avx2", "avx512_vnni")
+    assert choose.choose("auto", tmp_path / "served", 1) == "ct2-int8"
+
+
+def test_there_is_a_thread_at_least(checkpoint, tmp_path):
+    convert(checkpoint, tmp_path / "served")
+    with pytest.raises(ModelError, match="threads is -1; expected 1 or more"):
+        load(tmp_path / "served", threads=-1)
+
+
 def test_fastest_measures_what_is_held(checkpoint, tmp_path, monkeypatch):
     convert(checkpoint, tmp_path / "served", quantization="both")
     assert choose.choose("fastest", tmp_path / "served", 1) in ("ct2-int8", "ct2-fp32")

@@ -57,6 +57,15 @@ def test_tokens_of_several_characters_and_blanks_keep_their_offsets(tmp_path):
         ('{"text": "a", "entities": [{"start": 0, "end": 2, "type": "X"}]}', r"\[0, 2\) lies outside a text of 1"),
         ('{"text": "a", "entities": []}\n{', ":2: JSONDecodeError"),
         ("王 B-PER\n小 PER\n", ":2: 'PER' is no tag"),
+        ("O\nB-PER\n", ":1: one column alone; expected a character and its tag"),
+        (
+            '{"text": "ab", "entities": [{"start": 0, "end": 1, "type": null}]}',
+            ":1: TypeError: an entity is 0 to 1, of the type None",
+        ),
+        (
+            '{"text": "ab", "entities": [{"start": 0.0, "end": 1.0, "type": "X"}]}',
+            ":1: TypeError: an entity is 0.0 to 1.0",
+        ),
     ],
 )
 def test_bad_gold_is_refused_with_its_line(tmp_path, text, told):

@@ -8,7 +8,7 @@ from consumer.cli import build_parser
 from nlp import synth
 from nlp.checkpoint import read_checkpoint
 from nlp.convert import convert
-from nlp.errors import CheckpointError
+from nlp.errors import CheckpointError, ModelError
 
 SIZES = ("layers", "heads", "hidden", "intermediate", "vocabulary")
 TINY = replace(synth.BASE, layers=1, heads=2, hidden=16, intermediate=32, vocabulary=500)
@@ -84,7 +84,7 @@ def test_sizes_that_make_no_encoder_are_refused(tmp_path, sizes, labels, told):
 
 def test_nothing_is_written_over(tmp_path):
     (tmp_path / "precious").write_text("x")
-    with pytest.raises(CheckpointError, match="exists and is not empty"):
+    with pytest.raises(ModelError, match="exists and is not empty"):
         made(tmp_path)
 
 

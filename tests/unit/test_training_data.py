@@ -80,6 +80,13 @@ def test_a_recipe_takes_a_packaged_model_by_its_name(tmp_path, name):
         ('windows = ["a"]', "windows is ['a']; expected a list of int"),
         ('precision = "half"', "precision is 'half'; expected float32 or bfloat16"),
         ("variants = 1", "variants is 1; expected a table"),
+        ("labels = []", "labels names none; expected such as PER, LOC, ORG"),
+        ('labels = ["PER", "PER"]', "labels: the tags"),
+        ("threads = -1", "threads is -1; expected 0 or more"),
+        ("rate = nan", "rate is nan; expected more than 0"),
+        ("teachers = [3]", "teachers is [3]; expected a list of str"),
+        ('[corpora.b]\ntrain = "b"\nlabels = { A = 1 }', "labels.A is 1; expected a string"),
+        ('[corpora.b]\ntrain = "b"\nhold_out = -1', "[corpora.b] hold_out is -1; expected 0 or more"),
         ("[variants]\nwdith = 0.1", "[variants] has unknown names wdith"),
         ("[corpora.b]\nrepeat = 2", "[corpora.b] needs either train"),
         ('[corpora.b]\ntrain = "b"\nraw = "b"', "[corpora.b] needs either train"),
@@ -94,6 +101,12 @@ def test_a_wrong_recipe_is_refused_with_the_place_and_what_was_expected(tmp_path
     file.write_text(f'encoder = "bert"\noutput = "run"\n{line}\n[corpora.a]\ntrain = "a.jsonl"\n')
     with pytest.raises(TrainingError, match=re.escape(said)):
         read_recipe(file)
+
+
+def test_a_name_of_another_kind_than_a_string_is_refused_as_it_stands(tmp_path):
+    (tmp_path / "recipe.toml").write_text('encoder = 3\noutput = "run"\n[corpora.a]\ntrain = "a"\n')
+    with pytest.raises(TrainingError, match="encoder is 3; expected a string"):
+        read_recipe(tmp_path / "recipe.toml")
 
 
 def test_no_text_of_a_dev_set_is_trained_on_whichever_corpus_has_it(tmp_path):
@@ -116,6 +129,19 @@ def test_a_block_of_neighbours_is_held_out_and_the_same_one_for_the_same_seed(tm
     assert blocks[1] != blocks[2]
     with pytest.raises(TrainingError, match="hold_out is 100; its train files have 100 texts"):
         read_corpora(recipe_of(tmp_path, CorpusRecipe("a", (file,), hold_out=100)))
+
+
+def test_a_run_that_has_nothing_to_learn_from_is_refused(tmp_path):
+    file = gold_file(tmp_path / "a.jsonl", SENTENCES)
+    for corpus in (CorpusRecipe("a", (file,), dev=(file,)), CorpusRecipe("a", (file,), repeat=0)):
+        with pytest.raises(
+            TrainingError, match=r"nothing to train on: [20] texts of the train files stand in dev sets"
+        ):
+            read_corpora(recipe_of(tmp_path, corpus))
+    with pytest.raises(
+        TrainingError, match=r"types LOC, PER, and none of NAME; say what they become: labels = { LOC ="
+    ):
+        read_corpora(recipe_of(tmp_path, CorpusRecipe("a", (file,), labels={"NAME": "PER"})))
 
 
 def test_types_without_a_label_are_no_entities_and_the_longer_of_two_is_kept(tmp_path):
@@ -180,10 +206,11 @@ def test_a_batch_keeps_to_its_tokens_unless_one_row_is_longer(tmp_path):
     assert {batch.ids.shape for batch in rows_of(tmp_path, batch_tokens=11).epoch(0)} == {(1, 11), (1, 7)}
 
 
-@pytest.mark.parametrize(("repeat", "rows"), [(0, 0), (1, 2), (2, 4)])
+@pytest.mark.parametrize(("repeat", "rows"), [(0, 1), (1, 3), (2, 5)])
 def test_a_corpus_is_drawn_as_often_as_the_recipe_says(tmp_path, repeat, rows):
     train = gold_file(tmp_path / "train.jsonl", SENTENCES)
-    recipe = recipe_of(tmp_path, CorpusRecipe("some", (train,), repeat=repeat))
+    other = gold_file(tmp_path / "other.jsonl", [("去上海", [(1, 3, "LOC")])])
+    recipe = recipe_of(tmp_path, CorpusRecipe("some", (train,), repeat=repeat), CorpusRecipe("other", (other,)))
     tokenizer = Tokenizer(VOCABULARY, lower_case=True, strip_accents=True)
     made = Rows(recipe, read_corpora(recipe), tokenizer, TAGS, None).epoch(0)
     assert sum(len(batch.ids) for batch in made) == rows
