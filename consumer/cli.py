@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status: 0 for success, 2 for wrong input, others as `consumer.errors` says."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed when the process began
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # Whatever the locale says: the texts are Chinese. What cannot be written keeps its way to be shown.
@@ -100,6 +103,9 @@ def _status(parsed: argparse.Namespace) -> int:
     except (RanerError, NlpError) as error:
         console.error(str(error))
         return error.exit_status if isinstance(error, RanerError) else SettingsError.exit_status
+    except OSError as error:  # a full disk, a directory that may not be written
+        console.error(str(error))
+        return RanerError.exit_status
     except KeyboardInterrupt:
         return 130
 
@@ -203,7 +209,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
             choices = (*get_args(field.annotation), *(_TORCH if name == "engine" else ()))
             parser.add_argument(flag(name), choices=choices, default=field.default, help=text)
         elif name in ("min_score", "threads", "window", "overlap", "batch_tokens"):
-            kind = models.share if name == "min_score" else int
+            kind = models.share if name == "min_score" else models.natural
             parser.add_argument(flag(name), type=kind, default=field.default, metavar=unit(field).upper(), help=text)
 
 

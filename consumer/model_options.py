@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 
@@ -29,7 +30,7 @@ def add_synth(parser: argparse.ArgumentParser) -> None:
         ("--vocabulary", 21_128, "tokens of its vocabulary"),
     ):
         parser.add_argument(name, type=positive, default=default, metavar="NUMBER", help=f"{text} (default: {default})")
-    parser.add_argument("--seed", type=int, default=0, metavar="NUMBER", help="seed of the weights (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, metavar="NUMBER", help="seed of the weights (default: 0)")
     parser.add_argument("--labels", default="PER,LOC,ORG", metavar="NAMES", help="entity types (default: PER,LOC,ORG)")
     parser.add_argument(
         "--format",
@@ -118,7 +119,7 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
         help="least F1 of int8's entities against float32's that passes (default: 0.99)",
     )
     parser.add_argument(
-        "--show", type=int, default=20, metavar="NUMBER", help="most texts to print that differ (default: 20)"
+        "--show", type=natural, default=20, metavar="NUMBER", help="most texts to print that differ (default: 20)"
     )
 
 
@@ -154,4 +155,20 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
+def natural(text: str) -> int:
+    """Read a number from zero on."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """Read a number above zero."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
     return number

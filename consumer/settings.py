@@ -122,7 +122,10 @@ class Settings(BaseModel):
     window: int = _setting(126, ge=1, unit="characters", help="window that a text is read in")
     overlap: int = _setting(30, ge=0, unit="characters", help="characters that neighbouring windows share")
     batch_tokens: int = _setting(
-        0, ge=0, unit="tokens", help="padded tokens in the engine at once; 0 for what 16 MiB hold"
+        0,
+        ge=0,
+        unit="tokens",
+        help="padded tokens in the engine at once; 0 for what 16 MiB hold, or 192 for each of several threads",
     )
 
     input_format: Literal["json", "text"] = _setting("json", help="a JSON object, or plain UTF-8 text")

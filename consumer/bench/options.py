@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from consumer.model_options import above_zero, positive
+
 _ENGINES = "ct2-int8,ct2-fp32,torch-fp32,torch-int8"
 _LENGTHS, _BATCHES = "16,48,128,512", "1,4,16"
 
@@ -17,7 +19,7 @@ def add_note(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sentences",
-        type=int,
+        type=positive,
         default=200,
         metavar="NUMBER",
         help="sentences of the gold file, from its start (default: 200)",
@@ -43,10 +45,10 @@ def _add_common(parser: argparse.ArgumentParser, *, seconds: float, what: str) -
         metavar="DIRECTORY",
         help="RaNER checkpoint (default: a synthetic one of base size, made on the spot)",
     )
-    parser.add_argument("--repeats", type=int, default=3, metavar="NUMBER", help="processes a row (default: 3)")
-    parser.add_argument("--threads", type=int, default=1, metavar="NUMBER", help="threads (default: 1)")
+    parser.add_argument("--repeats", type=positive, default=3, metavar="NUMBER", help="processes a row (default: 3)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="NUMBER", help="threads (default: 1)")
     parser.add_argument(
-        "--seconds", type=float, default=seconds, metavar="SECONDS", help=f"for each {what} (default: {seconds:g})"
+        "--seconds", type=above_zero, default=seconds, metavar="SECONDS", help=f"for each {what} (default: {seconds:g})"
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIRECTORY", help="where to write JSON, Markdown and pictures (default: nowhere)"

@@ -29,6 +29,7 @@ from consumer.chaos.ledger import Account, Arrival, Place, Sent, annotated, audi
 from consumer.demo.feed import messages
 from consumer.errors import ChaosFailed
 from consumer.kafka.incoming import headers_of
+from consumer.kafka.making import made
 from consumer.kafka.positions import answered
 
 _BROKER_SECONDS = 30.0
@@ -50,29 +51,37 @@ class Field:
 
     def __post_init__(self) -> None:
         """Connect."""
-        self._admin = AdminClient(dict(self.client))
+        self._made: set[str] = set()
+        self._admin = made(AdminClient, self.client)
         # Not the administrator's question for a group's offsets: it crashes when a broker that has just started answers
         # that it coordinates no group yet. And not as a reader of committed offsets, which waits for open transactions.
-        self._member = Consumer({**self.client, "group.id": self.group, "isolation.level": "read_uncommitted"})
+        self._member = made(Consumer, {**self.client, "group.id": self.group, "isolation.level": "read_uncommitted"})
 
     def make(self, partitions: int, replication: int, **output: str) -> None:
         """Make the topics; `output` has properties of the output topic."""
         properties = {name.replace("_", "."): value for name, value in output.items()}
         topics = {self.input_topic: {}, self.output_topic: properties, self.dead_letter_topic: {}}
         new = [NewTopic(topic, partitions, replication, config=config) for topic, config in topics.items()]
-        made = self._admin.create_topics(new)
-        for future in made.values():
-            future.result()
+        self._made = set(topics)  # what ends this while it is asked for may exist
+        refused = []
+        for topic, future in self._admin.create_topics(new, request_timeout=_BROKER_SECONDS).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                self._made.remove(topic)
+                refused.append(f"{topic}: {error.args[0].str()}")
+        if refused:
+            raise ChaosFailed(f"topics cannot be made: {'; '.join(refused)}")
 
     def remove(self) -> None:
         """Delete the topics, those that were made."""
-        topics = [self.input_topic, self.output_topic, self.dead_letter_topic]
-        for future in self._admin.delete_topics(topics).values():
+        removed = self._admin.delete_topics(sorted(self._made), request_timeout=_BROKER_SECONDS) if self._made else {}
+        for topic, future in removed.items():
             try:
                 future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise
+                    raise ChaosFailed(f"the topic {topic} cannot be removed: {error.args[0].str()}") from error
 
     def send(self, count: int, random: Random, broken: float = 0.01, pause: float = 0.0, length: int = 40) -> None:
         """Send so many messages, a share of them broken, and enter them in the ledger once acknowledged.

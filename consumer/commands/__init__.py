@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import nlp
-from consumer import console, settings
+from consumer import console, logs, settings
 from consumer.console import lines, reports
 from consumer.console.demo import demo_summary, showing
 from consumer.errors import SettingsError
@@ -36,6 +36,7 @@ def check_config(arguments: argparse.Namespace) -> int:
     """`raner-stream check-config`."""
     from consumer import app
 
+    logs.configure("critical")  # a broker that is not there is nothing to tell of: none is needed
     loaded = settings.told(arguments)
     core = app.check(loaded.settings)
     reports.settings(loaded)
@@ -222,6 +223,8 @@ def _quantization(arguments: argparse.Namespace) -> Callable[[Path], Quantizatio
     """
     wanted: Quantization = arguments.quantization
     if not arguments.verify:
+        if arguments.fallback:
+            raise SettingsError("--fallback without --verify: nothing would be compared; name texts to compare on")
         return lambda _: wanted
     if wanted == "fp32":
         raise SettingsError("--verify compares int8 with float32, and --quantization fp32 writes no int8")

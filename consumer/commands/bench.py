@@ -20,6 +20,7 @@ def note(arguments: argparse.Namespace) -> int:
 
     if arguments.gold and not arguments.model:
         raise SettingsError("--gold without --model: a synthetic model finds nothing; name a trained checkpoint")
+    _make(arguments.output)
     with console.measuring() as show:
         measured = measurement.measure(
             arguments.model,
@@ -39,6 +40,7 @@ def engines(arguments: argparse.Namespace) -> int:
     """`raner-stream bench engines`."""
     from consumer.bench import engines as measurement
 
+    _make(arguments.output)
     with console.measuring() as show:
         measured = measurement.compare(
             arguments.model,
@@ -53,6 +55,11 @@ def engines(arguments: argparse.Namespace) -> int:
     console.table(measured.table())
     _write(arguments.output, "engines", measured)
     return 0
+
+
+def _make(directory: Path | None) -> None:
+    if directory:
+        directory.mkdir(parents=True, exist_ok=True)  # what cannot be written is known before the measurement
 
 
 def _write(directory: Path | None, name: str, measured: Note | Engines) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from consumer import console
+from consumer import console, logs
 from consumer.chaos.options import LETTERS
 from consumer.errors import SettingsError
 from consumer.interrupts import clean_up_on_sigterm
@@ -19,6 +19,7 @@ def chaos(arguments: argparse.Namespace) -> int:
     from consumer.chaos.programme import TRIALS, Place
     from consumer.chaos.programme import stage as staged
 
+    logs.configure("critical")  # each trial says itself what went wrong
     clean_up_on_sigterm()
     letters = [letter.strip() for letter in arguments.trials.split(",")]
     if unknown := [letter for letter in letters if letter not in TRIALS]:
@@ -32,8 +33,8 @@ def chaos(arguments: argparse.Namespace) -> int:
         for delivery in both if arguments.delivery == "both" else (arguments.delivery,):
             console.told(f"{letter}, {delivery}")
             with (
-                TemporaryDirectory() as logs,
-                staged(letter, place, delivery, Path(logs), size=size, seed=arguments.seed, show=console.told) as where,
+                TemporaryDirectory() as kept,
+                staged(letter, place, delivery, Path(kept), size=size, seed=arguments.seed, show=console.told) as where,
             ):
                 result = TRIALS[letter].run(where)
             rows.append(stage.row(result, delivery))

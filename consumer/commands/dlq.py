@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from consumer import console, settings
+from consumer import console, logs, settings
 from consumer.dlq.letter import Letter, read_filter, wants
 from consumer.errors import SettingsError
 from consumer.records import Record
+from consumer.settings import Settings
 
 _COLUMNS = ("reason", "stage", "topic", "partition", "offset", "attempts", "error")
 
@@ -19,7 +20,7 @@ def list_letters(arguments: argparse.Namespace) -> int:
     """`raner-stream dlq list`."""
     from consumer.kafka.mail import Mail, group_of
 
-    told, wanted = settings.told(arguments).settings, read_filter(arguments.filter)
+    told, wanted = _told(arguments), read_filter(arguments.filter)
     if arguments.format == "table":
         console.plain("\t".join(("place", *_COLUMNS)))
     with closing(Mail(told, group_of(told, {}))) as mail:
@@ -34,9 +35,10 @@ def show_letter(arguments: argparse.Namespace) -> int:
     from consumer.kafka.mail import Mail, group_of
 
     partition, separator, offset = arguments.place.partition(":")
-    if not (separator and partition.isdecimal() and offset.isdecimal()):
+    numbers = separator and partition.isdecimal() and offset.isdecimal()
+    if not numbers or int(partition) >= 2**31 or int(offset) >= 2**63:
         raise SettingsError(f"{arguments.place!r} is no place; expected PARTITION:OFFSET, as `dlq list` prints it")
-    told = settings.told(arguments).settings
+    told = _told(arguments)
     with closing(Mail(told, group_of(told, {}))) as mail:
         record = mail.one(int(partition), int(offset))
     console.plain(f"key: {_text(record.key)}")
@@ -53,7 +55,7 @@ def replay_letters(arguments: argparse.Namespace) -> int:
     from consumer.kafka.mail import Mail, group_of
     from consumer.kafka.resending import Resender
 
-    told, wanted = settings.told(arguments).settings, read_filter(arguments.filter)
+    told, wanted = _told(arguments), read_filter(arguments.filter)
     terms = replaying.terms(told, wanted, arguments.max_attempts, arguments.rate, arguments.dry_run)
     with closing(Mail(told, group_of(told, wanted))) as mail:
         letters = _letters(mail.records(committed=True))
@@ -64,6 +66,11 @@ def replay_letters(arguments: argparse.Namespace) -> int:
     }.items():
         console.plain(f"{number}\t{what}")
     return 0
+
+
+def _told(arguments: argparse.Namespace) -> Settings:
+    logs.configure("warning")
+    return settings.told(arguments).settings
 
 
 def _letters(records: Iterator[Record]) -> Iterator[Letter]:

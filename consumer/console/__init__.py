@@ -44,7 +44,7 @@ def marked(text: str, entities: Sequence[tuple[int, int, str]]) -> Text:
     shown, done = styled(), 0
     for start, end, name in entities:
         shown.append(text[done:start])
-        if out().is_terminal:
+        if out().color_system and not out().no_color:
             style = _COLOURS.get(name, _OTHER_COLOUR)
             shown.append(f" {text[start:end]} ", style).append(f"{name} ", f"{style} italic")
         else:
@@ -101,7 +101,11 @@ def out() -> Console:
     """Return standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # what ends the command says what it means; rich would end it itself
+
+    return Output(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 @cache

@@ -68,12 +68,14 @@ class Letter:
 
 
 def read_filter(pairs: Sequence[str]) -> Mapping[str, str]:
-    """Read `NAME=PATTERN`s; raise `SettingsError` for what is none."""
-    wanted = {}
+    """Read `NAME=PATTERN`s; raise `SettingsError` for what is none, or a name that comes twice."""
+    wanted: dict[str, str] = {}
     for pair in pairs:
         name, separator, pattern = pair.partition("=")
         if not separator or name not in NAMES:
             raise SettingsError(f"--filter {pair!r}: expected NAME=PATTERN, with NAME one of {', '.join(NAMES)}")
+        if name in wanted:
+            raise SettingsError(f"--filter {pair!r}: {name}={wanted[name]} is given already; expected each name once")
         wanted[name] = pattern
     return wanted
 

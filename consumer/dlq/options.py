@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from consumer.model_options import above_zero, natural
+
 _NAMES = "reason, stage, error, topic, partition, key, attempts"
 
 
@@ -24,11 +26,11 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     """Add the options of `dlq replay`."""
     _add_filter(parser)
     parser.add_argument(
-        "--rate", type=_positive, metavar="RECORDS", help="records a second at most (default: as many as go)"
+        "--rate", type=above_zero, metavar="RECORDS", help="records a second at most (default: as many as go)"
     )
     parser.add_argument(
         "--max-attempts",
-        type=int,
+        type=natural,
         default=3,
         metavar="NUMBER",
         help="leave out what was sent again so often already (default: 3)",
@@ -44,12 +46,5 @@ def _add_filter(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PATTERN",
-        help=f"only where NAME ({_NAMES}) matches PATTERN, with * and ?; may be repeated (default: all)",
+        help=f"only where NAME ({_NAMES}) matches PATTERN, with * and ?; several all must (default: all)",
     )
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number

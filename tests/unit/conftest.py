@@ -1,6 +1,7 @@
 """What the tests of the command line share."""
 
 import io
+import logging
 import sys
 
 import pytest
@@ -18,6 +19,7 @@ def run(capsys, monkeypatch):
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
+        logging.getLogger().setLevel(logging.WARNING)  # as it was before a command had its own
         printed = capsys.readouterr()
         return ended.value.code, printed.out, printed.err
 

@@ -194,6 +194,31 @@ def test_schema_prints_the_published_schema(run):
     assert run("schema")[1] == published.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("bench note --repeats 0", "0 is not positive"),
+        ("bench engines --seconds nan", "nan is no number above 0"),
+        ("dlq replay --rate 0", "0 is no number above 0"),
+        ("dlq show 4294967296:0 --bootstrap-servers b:1 --input-topic a --output-topic b", "is no place"),
+        ("annotate --batch-tokens -7", "-7 is negative"),
+        ("chaos --bootstrap-servers b:1 --messages 0", "0 is not positive"),
+        ("chaos --bootstrap-servers b:1 --kafka foo=bar", 'No such configuration property: "foo"'),
+        ("model convert a b --fallback fp32", "--fallback without --verify"),
+        ("model synth a --seed -1", "-1 is negative"),
+    ],
+)
+def test_a_number_or_an_option_that_makes_no_sense_is_refused(run, line, told):
+    status, _, err = run(*line.split())
+    assert (status, told in err) == (2, True)
+
+
+def test_what_a_measurement_could_not_be_written_to_is_known_before_it(run, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = run("bench", "engines", "--output", tmp_path / "file")
+    assert (status, "File exists" in err) == (1, True)
+
+
 def test_a_file_that_is_not_there_is_named(run):
     status, _, err = run("annotate", "/nowhere")
     assert (status, "/nowhere cannot be read" in err) == (2, True)

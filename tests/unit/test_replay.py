@@ -179,6 +179,11 @@ def test_a_filter_that_is_none_is_refused(pair):
         read_filter([pair])
 
 
+def test_a_name_has_one_pattern():
+    with pytest.raises(SettingsError, match=r"'key=\*b': key=a\* is given already; expected each name once"):
+        read_filter(["key=a*", "reason=*", "key=*b"])
+
+
 def test_a_records_own_header_of_our_name_is_not_taken_for_ours():
     assert letter(headers=(("raner.reason", b"mine"),)).told["reason"] == "no_text"
 
