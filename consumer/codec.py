@@ -158,7 +158,7 @@ def _identity(member: Member | None) -> str | int | None:
     match member:
         case Member(value=str(text)) if _is_unicode(text):
             return text
-        case Member(value=Number(digits)) if _WHOLE_NUMBER.fullmatch(digits):
+        case Member(value=Number(), raw_value=digits) if _WHOLE_NUMBER.fullmatch(digits):
             return int(digits)
     return None
 

@@ -108,7 +108,10 @@ def _without_text(members: dict[str, Member]) -> dict[str, Member]:
     text = members["text"].value
     if text is None:
         return members
-    told = {field: _digest(each) for field, each in text.items()} if isinstance(text, dict) else _digest(text)
+    if isinstance(text, dict):
+        told = {field: _digest(each) for field, each in json.loads(members["text"].raw_value).items()}
+    else:
+        told = _digest(text)
     changed = {"text": _member("text", "null"), "text_omitted": _member("text_omitted", _written(told))}
     head: dict[str, Member] = {}
     for name, member in members.items():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from consumer.errors import Reason
-from consumer.records import Headers, Outcome, Record
+from consumer.records import Outcome, Record
 
 DIALECTS = ("connect", "spring")
 OWN = "raner."
@@ -36,15 +36,22 @@ class Letters:
 
 
 def shortened(letter: Outcome) -> Outcome:
-    """Replace a dead letter's value by its length and digest, and leave the record's own headers out."""
-    value = letter.record.value
-    stub = {
-        "value_omitted": True,
-        "length": None if value is None else len(value),
-        "sha256": None if value is None else hashlib.sha256(value).hexdigest(),
-    }
-    told: Headers = letter.headers[len(letter.record.headers) :]
-    return Outcome(letter.record, json.dumps(stub).encode(), told, letter.reason, shortened=True)
+    """Replace a dead letter's value by its length and digest, and leave the record's own headers out.
+
+    One that is shortened already loses its key in the same way.
+    """
+    record, keyless = letter.record, letter.shortened
+    stub: dict[str, object] = {"value_omitted": True, **_digest(record.value)}
+    if keyless:
+        stub |= {"key_omitted": True, **{f"key_{name}": told for name, told in _digest(record.key).items()}}
+    told = letter.headers if keyless else letter.headers[len(record.headers) :]
+    return Outcome(record, json.dumps(stub).encode(), told, letter.reason, shortened=True, keyless=keyless)
+
+
+def _digest(value: bytes | None) -> dict[str, object]:
+    if value is None:
+        return {"length": None, "sha256": None}
+    return {"length": len(value), "sha256": hashlib.sha256(value).hexdigest()}
 
 
 def _own(record: Record, reason: Reason, stage: str, error: str) -> Iterator[tuple[str, bytes]]:

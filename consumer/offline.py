@@ -76,16 +76,28 @@ def decode_lines(file: IO[bytes], fields: Sequence[str], format: str) -> Iterato
     lines between JSON lines are passed over.
     """
     reading: Format | None = None
+    blank: list[tuple[int, bytes]] = []  # before it is known what they stand between
     for number, raw in enumerate(file, 1):
         value = raw.removesuffix(b"\n").removesuffix(b"\r")
-        if reading is None and (format != "auto" or value.strip()):
+        if reading is None and format == "auto" and not value.strip():
+            blank.append((number, value))
+            continue
+        if reading is None:
             begun = value.removeprefix(BOM_UTF8).lstrip()
             is_json = format == "jsonl" or (format == "auto" and begun.startswith(b"{"))
             reading = Format(tuple(fields) if is_json else (), _NO_LIMIT)
-        if reading and reading.fields and not value.strip():
+            if not is_json:
+                yield from _plain(blank)
+        if reading.fields and not value.strip():
             continue
-        used = reading or _PLAIN
-        yield Decoded(number, codec.decode(_record(number, value), used), by_field=len(used.fields) > 1)
+        yield Decoded(number, codec.decode(_record(number, value), reading), by_field=len(reading.fields) > 1)
+    if reading is None:
+        yield from _plain(blank)
+
+
+def _plain(lines: Sequence[tuple[int, bytes]]) -> Iterator[Decoded]:
+    for number, value in lines:
+        yield Decoded(number, codec.decode(_record(number, value), _PLAIN), by_field=False)
 
 
 def read_texts(file: IO[bytes], name: str, fields: Sequence[str], format: str) -> list[str]:

@@ -10,6 +10,7 @@ from consumer.errors import Reason
 
 Headers = tuple[tuple[str, bytes | None], ...]
 Partition = tuple[str, int]  # topic, number
+_HEADER_BYTES = 64  # what Python takes for a header, whatever is in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class Record:
 
     @property
     def size(self) -> int:
-        """Its bytes, key, value and headers."""
+        """Its bytes, key, value and headers, each of which takes some for itself."""
         return (
             len(self.key or b"")
             + len(self.value or b"")
-            + sum(len(name) + len(value or b"") for name, value in self.headers)
+            + sum(_HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers)
         )
 
 
@@ -53,6 +54,7 @@ class Outcome:
     reason: Reason | None = None
     parts: tuple[bytes, ...] = ()  # what is published behind the value, of the same record
     shortened: bool = False  # a dead letter whose value was replaced by its length and digest
+    keyless: bool = False  # one whose key was, too
     note: str = ""  # to commit along with its offset, and with later ones until the next note
     entities: tuple[str, ...] = ()  # the types found, for the metrics
 

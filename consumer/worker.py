@@ -149,9 +149,10 @@ class Worker:
         """Work one token batch of a long text; when it is done, deliver it and what waited behind it."""
         if self._job is None:
             record = self.backlog.first()
-            message = self._processor.decode(record)
-            assert isinstance(message, Message), "only a text that was decoded before is long"
-            self._job = Job(record.place, self._processor.annotate([message]))
+            decoded = self._processor.decode(record)
+            # Nesting that could just be read is too deep here, where Python itself stands a call deeper.
+            steps = self._processor.annotate([decoded]) if isinstance(decoded, Message) else iter((decoded,))
+            self._job = Job(record.place, steps)
         outcome = next(self._job.steps)
         if outcome is not None:
             place, self._job = self._job.place, None
@@ -226,9 +227,9 @@ def _mended(refusal: Refusal, letters: Letters, large: Large) -> Outcome:
         return smaller
     if outcome.reason is None:
         return letters.write(outcome.record, refusal.reason, "deliver", refusal.error)
-    if not outcome.shortened:
-        return shortened(outcome)
     record = outcome.record
+    if not outcome.shortened or (record.key and not outcome.keyless):
+        return shortened(outcome)
     raise DeadLetterRefused(
         f"the broker took neither {record.topic}[{record.partition}] offset {record.offset} nor its dead letter, "
         f"even cut down: {refusal.error}. Check the dead-letter topic, its limits and this worker's rights; "

@@ -13,18 +13,22 @@ class NotJsonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of an object: its value as Python sees it, and its key and value as they were written."""
+    """A member of an object: its value as Python sees it, and its key and value as they were written.
+
+    The value of an object is an empty one, and of a number `NUMBER`: they are kept as written, and not built.
+    """
 
     value: Any
     raw_key: str
     raw_value: str
 
 
-@dataclass(frozen=True, slots=True)
 class Number:
-    """A number that is not looked into: its digits are kept as written."""
+    """The kind of `NUMBER`, which every number is read as."""
 
-    digits: str
+
+NUMBER = Number()
+_NESTED: dict[str, Any] = {}  # what every object inside of a value is read as
 
 
 def read_object(text: str) -> dict[str, Member]:
@@ -57,8 +61,8 @@ class _Reader:
         self._at = 0
         self._decode = json.JSONDecoder(
             object_pairs_hook=_unique,
-            parse_float=Number,
-            parse_int=Number,
+            parse_float=lambda _: NUMBER,
+            parse_int=lambda _: NUMBER,
             parse_constant=_no_constant,
         ).raw_decode
 
@@ -99,10 +103,9 @@ class _Reader:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
+    if len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a key occurs twice in a nested object")
-    return value
+    return _NESTED
 
 
 def _no_constant(name: str) -> NoReturn:

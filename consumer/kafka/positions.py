@@ -34,13 +34,20 @@ class Positions:
                 return committed
             firsts = {topic: self.first(topic) for topic in {topic for topic, _ in places}}
             fresh = [TopicPartition(*place, firsts[place[0]]) for place in places]
-            starts = answered(self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS))
-            self._consumer.commit(offsets=starts, asynchronous=True)
+            asked = self._consumer.offsets_for_times(fresh, timeout=_BROKER_SECONDS)
+            if starts := [p for p in asked if not p.error]:
+                self._consumer.commit(offsets=starts, asynchronous=True)
         except KafkaException as error:
             log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
             return partitions  # librdkafka asks again by itself, and `_start_over` deals with what it finds
+        for p in asked:
+            if p.error:  # this one's broker is away: it is asked again, and the others begin
+                log.warning(
+                    "offsets_unknown", extra={"reason": p.error.str(), "partition": f"{p.topic}[{p.partition}]"}
+                )
         log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
-        return [*(p for p in committed if p.offset >= 0), *starts]
+        unknown = [TopicPartition(p.topic, p.partition) for p in asked if p.error]
+        return [*(p for p in committed if p.offset >= 0), *starts, *unknown]
 
     def first(self, topic: str) -> int:
         """Return where a partition begins that has no offset: one that was added to its topic, at its beginning."""

@@ -59,7 +59,12 @@ class Publisher:
                 lies["partition"] = partition
             report(error, message)
 
-        told = {"key": record.key, "headers": list(outcome.headers), "on_delivery": noted, **stamp}
+        told = {
+            "key": None if outcome.keyless else record.key,
+            "headers": list(outcome.headers),
+            "on_delivery": noted,
+            **stamp,
+        }
         for value in outcome.values:
             self._produce(producer, self.topic(outcome), {"value": value, **told, **lies}, noted)
             while outcome.parts and producer.flush(WAIT_SECONDS):

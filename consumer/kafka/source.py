@@ -222,15 +222,18 @@ class KafkaSource:
             log.warning("fetch_error", extra={"code": error.name(), "reason": error.str()})
 
     def _find_beginnings(self) -> None:
-        """Begin partitions anew whose offset is no longer there; those that no broker answers for have to wait."""
-        try:
-            for place, offset in list(self._adrift.items()):
+        """Begin partitions anew whose offset is no longer there; one that no broker answers for waits for its turn."""
+        for place, offset in list(self._adrift.items()):
+            try:
                 self._start_over(place, offset)
-                del self._adrift[place]
-        except KafkaException as error:
-            if hopeless(error.args[0]):
-                raise failed(error.args[0], f"reading {self._settings.input_topic}") from error
-            log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
+            except KafkaException as error:
+                if hopeless(error.args[0]):
+                    raise failed(error.args[0], f"reading {self._settings.input_topic}") from error
+                where = {"partition": f"{place[0]}[{place[1]}]"}
+                log.warning("offsets_unknown", extra={"reason": error.args[0].str(), **where})
+                self._adrift[place] = self._adrift.pop(place)  # behind the others: their brokers may be there
+                return  # a question may take its seconds, so there is one such a fetch
+            del self._adrift[place]
 
     def _start_over(self, place: Partition, offset: int) -> None:
         """Begin anew a partition whose `offset` is no longer there; negative if it never had one."""
@@ -239,6 +242,8 @@ class KafkaSource:
         start = low if first == OFFSET_BEGINNING else high
         held = answered(self._consumer.committed([TopicPartition(*place)], timeout=_BROKER_SECONDS))[0]
         begun = TopicPartition(*place, start, held.metadata or "")
+        if start < offset:  # the topic was made anew: what is on its way is of the one before, and its offsets too
+            self._leaving.forget({place})
         self._consumer.commit(offsets=[begun], asynchronous=True)  # else what is gone for good stays in the group's lag
         self._connection.lag.assigned({place: start})
         if offset >= 0:

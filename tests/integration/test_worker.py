@@ -76,6 +76,19 @@ def test_a_header_whose_name_is_not_utf8_costs_its_record_alone(broker, tmp_path
     assert headers["raner.error"].startswith(b"a header's name, byte 0 of 4: invalid start byte")
 
 
+def test_a_key_that_fills_a_message_alone_is_left_out_of_the_dead_letter(broker, tmp_path):
+    settings = broker.settings(kafka_producer_message_max_bytes="5000")
+    sent = [{"value": b"\xff", "key": b"k" * 4_950}, {"value": '{"text": "王小明"}'}]
+    produce(broker.bootstrap_servers, settings["input_topic"], sent)
+    with worker_process(tmp_path, **settings) as worker:
+        out = {m.topic(): m for m in read(broker.bootstrap_servers, topics(settings), 2)}
+        assert worker.stop() == 0
+    letter = out[settings["dead_letter_topic"]]
+    told = json.loads(letter.value())
+    assert (letter.key(), told["length"], told["key_length"]) == (None, 1, 4_950)
+    assert dict(letter.headers())["raner.reason"] == b"not_utf8"
+
+
 def test_the_order_of_a_key_is_kept(broker, tmp_path):
     settings = broker.settings(batch_records="5")
     produce(

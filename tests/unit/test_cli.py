@@ -60,10 +60,16 @@ def test_annotate_recognises_a_json_object_a_line_and_keeps_what_else_it_has(run
     path.write_text('\n{"id": 7, "text": "王小明", "n": 1.10}\n\n{"text": "上海"}\n', encoding="utf-8")
     status, out, _ = run("annotate", path)
     assert status == 0
-    blank, first, second = lines(out)
-    assert (blank["text"], second["text"]) == ("", "上海")
+    first, second = lines(out)
+    assert second["text"] == "上海"
     assert (first["id"], first["text"], first["entities"][0]["text"]) == (7, "王小明", "王小明")
     assert '"attributes": {"n":1.10}' in out
+
+
+@pytest.mark.parametrize("rest", ["", "王小明"])
+def test_blank_lines_before_a_text_are_texts(run, rest):
+    _, out, _ = run("annotate", stdin=f"\n\n{rest}".encode())
+    assert [line["text"] for line in lines(out)] == ["", "", *([rest] if rest else [])]
 
 
 def test_a_byte_order_mark_is_no_part_of_json_lines(run):

@@ -163,6 +163,20 @@ def test_a_shortened_dead_letter_says_what_it_left_out():
     assert (short.shortened, short.headers) == (True, letter.headers[1:])
 
 
+def test_a_dead_letter_that_is_shortened_twice_says_what_its_key_was():
+    letter = Letters().write(record(b"x", key=b"k" * 9_000), Reason.TOO_LONG, "decode", "too long")
+    assert not shortened(letter).keyless
+    short = shortened(shortened(letter))
+    told = json.loads(short.value)
+    assert (told["value_omitted"], told["length"], told["key_omitted"], told["key_length"]) == (True, 1, True, 9_000)
+    assert told["key_sha256"] == hashlib.sha256(b"k" * 9_000).hexdigest()
+    assert (short.keyless, short.headers) == (True, letter.headers[1:])
+
+
+def test_a_header_takes_memory_whatever_is_in_it():
+    assert record(b"x", headers=(("", None),) * 100).size >= 6_400
+
+
 def test_a_tombstone_passes_through_as_one():
     outcome = codec.tombstone(record(None))
     assert (outcome.value, outcome.headers, outcome.reason) == (None, (("h", b"1"),), None)

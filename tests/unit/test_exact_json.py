@@ -1,13 +1,24 @@
+import tracemalloc
+
 import pytest
 
-from schemas.exact import NotJsonError, Number, read_object, write_object
+from schemas.exact import NUMBER, NotJsonError, read_object, write_object
 
 
 def test_members_keep_the_characters_they_came_in():
     text = '{"a": 1.10, "b" :{"c":[1e400,  2]},"\\u4e2d":"\\ud83d\\ude00", "d":null}'
     members = read_object(text)
     assert write_object(members) == '{"a":1.10,"b":{"c":[1e400,  2]},"\\u4e2d":"\\ud83d\\ude00","d":null}'
-    assert (members["a"].value, members["中"].value) == (Number("1.10"), "😀")
+    assert (members["a"].value, members["a"].raw_value, members["中"].value) == (NUMBER, "1.10", "😀")
+
+
+def test_what_is_not_looked_into_is_not_built():
+    nested = '{"a":[' + ",".join('{"b":1.5,"c":[2,3]}' for _ in range(20_000)) + "]}"
+    tracemalloc.start()
+    read_object(nested)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * len(nested)
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,57 @@ def test_a_worker_that_never_joins_is(monkeypatch):
     monkeypatch.setattr(module.time, "monotonic", lambda: now + 31)
     with pytest.raises(module.KafkaFailed, match="no place in the group within 30 s"):
         source.fetch(0)
+
+
+class Answer:
+    """What a broker says of a partition's offset, or why it does not."""
+
+    def __init__(self, partition, offset, error=None):
+        self.topic, self.partition, self.offset, self.error, self.metadata = "in", partition, offset, error, None
+
+
+def test_partitions_begin_whatever_becomes_of_another_ones_broker(monkeypatch):
+    away = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)
+    client, _ = made()
+    client.answers = True
+    monkeypatch.setattr(client, "committed", lambda places, **_: [Answer(p.partition, -1001) for p in places])
+    answers = [Answer(0, -1001, away), Answer(1, 7)]
+    monkeypatch.setattr(client, "offsets_for_times", lambda *_, **__: answers, raising=False)
+    client.on_assign(client, [TopicPartition("in", 0), TopicPartition("in", 1)])
+    assert (client.assigned, client.kept) == ({0: -1001, 1: 7}, {1: 7})
+
+
+class Adrift(NoOffset):
+    """What `poll` gives for a partition whose offset is gone."""
+
+    def __init__(self, partition, offset):
+        self.partition, self.offset = lambda: partition, lambda: offset
+
+
+def test_a_partition_that_no_broker_answers_for_holds_up_no_other(monkeypatch):
+    client, source = made()
+    client.answers = True
+    client.assigned = {0: 50, 1: 50}
+
+    def watermarks(place, **_):
+        if place.partition == 0:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return 3, 9
+
+    monkeypatch.setattr(client, "get_watermark_offsets", watermarks)
+    client.polled = [Adrift(0, 50), Adrift(1, 50)]
+    for _ in range(4):
+        source.fetch(0)
+    assert client.assigned == {0: 50, 1: 3}
+
+
+@pytest.mark.parametrize(("offset", "forgotten"), [(50, [{("in", 1)}]), (1, [])])
+def test_what_a_topic_had_before_it_was_made_anew_is_forgotten(monkeypatch, offset, forgotten):
+    told = []
+    monkeypatch.setattr(Leaving, "forget", lambda _, places: told.append(places))
+    client, source = made()
+    client.answers, client.assigned = True, {1: offset}
+    client.polled = [Adrift(1, offset)]
+    for _ in range(2):
+        source.fetch(0)
+    assert (client.assigned, told) == ({1: 3}, forgotten)

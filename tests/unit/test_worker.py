@@ -27,6 +27,19 @@ def test_a_record_whose_headers_cannot_be_read_is_a_dead_letter_whatever_its_val
     assert bench.delivery.published[0].value == flawed[0].value
 
 
+def test_a_long_text_that_can_be_read_only_once_is_a_dead_letter_and_ends_nothing(monkeypatch):
+    bench = Bench([record(0, LONG), record(1, "after")])
+    decode, seen = bench.worker._processor.decode, []
+
+    def once(each):
+        seen.append(each.offset)
+        return decode(each) if seen.count(0) < 2 or each.offset else decode(replace(each, value=b"\xff"))
+
+    monkeypatch.setattr(bench.worker._processor, "decode", once)
+    bench.run()
+    assert bench.published() == [(0, 0, "not_utf8"), (0, 1, "")]
+
+
 def test_what_happens_is_counted():
     bench = Bench([record(0, "王小明和王小明"), record(1, b"\xff")])
     bench.run()
