@@ -7,13 +7,11 @@ import signal
 import time
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import packages_distributions, version
-from pathlib import Path
+from importlib.metadata import version
 from types import FrameType
 
 import nlp
-import schemas
-from consumer import http, logs, memory
+from consumer import http, logs, memory, namesakes
 from consumer.codec import Format
 from consumer.errors import ClientStuck, RanerError, SettingsError
 from consumer.health import Health, Shutdown
@@ -33,8 +31,6 @@ from nlp.engines.choose import choose
 from nlp.errors import NlpError
 from nlp.types import Engine, FloatArray, TokenBatch
 from schemas.messages import Model
-
-DISTRIBUTION = "raner-stream"
 
 log = logging.getLogger(__name__)
 
@@ -97,24 +93,9 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
     return Core(annotator, manifest, plan, engine, threads)
 
 
-def check_imports() -> None:
-    """Raise `SettingsError` when another distribution's package answers to one of our import names."""
-    ours = Path(__file__).parent.parent
-    for name, module in (("nlp", nlp), ("schemas", schemas)):
-        if Path(str(module.__file__)).parent.parent != ours:
-            raise SettingsError(
-                f"the package {name!r} was imported from {module.__file__}, which is not {DISTRIBUTION}'s; "
-                "uninstall what brought it, or run in an environment of its own"
-            )
-    owners = packages_distributions()
-    for name in ("consumer", "nlp", "schemas"):
-        if others := set(owners.get(name, ())) - {DISTRIBUTION}:
-            raise SettingsError(f"{', '.join(sorted(others))} also installs a package {name!r}; uninstall it")
-
-
 def check(settings: Settings) -> Core:
     """Do all of `run` that needs no broker; raise `SettingsError` for what would keep it from running."""
-    check_imports()
+    namesakes.check()
     metrics = Metrics()
     core = load_core(settings, metrics)
     make_producer(settings, Connection("producer", metrics), "check" if settings.delivery == "exactly-once" else "")
@@ -136,7 +117,7 @@ def run(settings: Settings) -> int:
 
 
 def _run(settings: Settings) -> None:
-    check_imports()
+    namesakes.check()
     metrics, health = Metrics(), Health(time.monotonic)
     shutdown = Shutdown(settings.drain_seconds, time.monotonic)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -175,7 +156,7 @@ def build_processor(settings: Settings, core: Core, metrics: Metrics) -> Process
         Format(fields, settings.max_chars),
         Wire(
             Model(name=manifest.name, revision=manifest.revision, digest=manifest.digest),
-            version(DISTRIBUTION),
+            version(namesakes.DISTRIBUTION),
             build_large(settings),
         ),
         build_letters(settings),
