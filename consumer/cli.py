@@ -15,6 +15,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from consumer import model_options as models
+from consumer.arguments import natural, positive, share
 from consumer.bench import options
 from consumer.chaos.options import add_chaos
 from consumer.dlq import options as dead_letters
@@ -134,7 +135,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--messages", type=models.positive, metavar="MESSAGES", help="repeat or cut the feed to so many (default: once)"
+        "--messages", type=positive, metavar="MESSAGES", help="repeat or cut the feed to so many (default: once)"
     )
     _add_model(parser)
     parser.add_argument(
@@ -209,7 +210,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
             choices = (*get_args(field.annotation), *(_TORCH if name == "engine" else ()))
             parser.add_argument(flag(name), choices=choices, default=field.default, help=text)
         elif name in ("min_score", "threads", "window", "overlap", "batch_tokens"):
-            kind = models.share if name == "min_score" else models.natural
+            kind = share if name == "min_score" else natural
             parser.add_argument(flag(name), type=kind, default=field.default, metavar=unit(field).upper(), help=text)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
+
+from consumer.arguments import natural, positive, share
 
 
 def add_convert(parser: argparse.ArgumentParser) -> None:
@@ -134,41 +135,9 @@ def add_info(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def share(text: str) -> float:
-    """Read a number from zero to one."""
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{number} is not between 0 and 1")
-    return number
-
-
 def _source(text: str) -> tuple[str, float]:
     path, _, number = text.rpartition("=")
     try:
         return path, float(number)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} ends in no share; expected SRC=SHARE, as default=0.5") from error
-
-
-def positive(text: str) -> int:
-    """Read a number from one on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not positive")
-    return number
-
-
-def natural(text: str) -> int:
-    """Read a number from zero on."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative")
-    return number
-
-
-def above_zero(text: str) -> float:
-    """Read a number above zero."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
-    return number

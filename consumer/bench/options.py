@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from consumer.model_options import above_zero, positive
+from consumer.arguments import above_zero, positive
 
 _ENGINES = "ct2-int8,ct2-fp32,torch-fp32,torch-int8"
 _LENGTHS, _BATCHES = "16,48,128,512", "1,4,16"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from consumer.model_options import natural, positive
+from consumer.arguments import natural, positive
 
 LETTERS = ("A", "B", "E", "E-eager", "E-consumer", "F", "G", "H", "I", "J")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from consumer.model_options import above_zero, natural
+from consumer.arguments import above_zero, natural
 
 _NAMES = "reason, stage, error, topic, partition, key, attempts"
 
@@ -46,5 +46,5 @@ def _add_filter(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PATTERN",
-        help=f"only where NAME ({_NAMES}) matches PATTERN, with * and ?; several all must (default: all)",
+        help=f"only where NAME ({_NAMES}) matches PATTERN, with * and ?; of several, all must match (default: all)",
     )

@@ -40,13 +40,13 @@ class Positions:
         except KafkaException as error:
             log.warning("offsets_unknown", extra={"reason": error.args[0].str()})
             return partitions  # librdkafka asks again by itself, and `_start_over` deals with what it finds
+        unknown = []  # whose broker is away: they are asked again, and the others begin
         for p in asked:
-            if p.error:  # this one's broker is away: it is asked again, and the others begin
-                log.warning(
-                    "offsets_unknown", extra={"reason": p.error.str(), "partition": f"{p.topic}[{p.partition}]"}
-                )
+            if p.error:
+                where = {"partition": f"{p.topic}[{p.partition}]"}
+                log.warning("offsets_unknown", extra={"reason": p.error.str(), **where})
+                unknown.append(TopicPartition(p.topic, p.partition))
         log.info("partitions_begun", extra={"offsets": {f"{p.topic}[{p.partition}]": p.offset for p in starts}})
-        unknown = [TopicPartition(p.topic, p.partition) for p in asked if p.error]
         return [*(p for p in committed if p.offset >= 0), *starts, *unknown]
 
     def first(self, topic: str) -> int:

@@ -104,7 +104,8 @@ class _Run:
         tokens, since = 0, time.monotonic()
         while place.epoch < epochs:
             batches = self._rows.epoch(place.epoch)
-            count = max(1, round(len(batches) * min(1.0, epochs - place.epoch)))  # of a last epoch that is no whole one
+            part = min(1.0, epochs - place.epoch)  # of a last epoch that is no whole one
+            count = min(len(batches), max(1, round(len(batches) * part)))
             while place.batch < count:
                 reached = place.epoch + place.batch / len(batches)
                 losses.append(self._step(batches[place.batch], reached / epochs))

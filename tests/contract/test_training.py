@@ -208,3 +208,13 @@ def test_a_part_of_an_epoch_is_a_step_at_least(recipe):
     command = [sys.executable, "-m", "consumer", "train", str(recipe / "short.toml")]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     assert steps(recipe, "short") == 1
+
+
+def test_an_epoch_that_draws_no_text_is_passed_over(recipe):
+    corpus_file(recipe / "one.jsonl", 1, 3)
+    told = (recipe / "recipe.toml").read_text().replace("OUTPUT", "sparse").replace("epochs = 6", "epochs = 3")
+    told = told.replace('"train.jsonl"', '"one.jsonl"') + "repeat = 0.3\n"
+    (recipe / "sparse.toml").write_text(told)
+    command = [sys.executable, "-m", "consumer", "train", str(recipe / "sparse.toml")]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    assert steps(recipe, "sparse") < 3
