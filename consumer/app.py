@@ -79,7 +79,10 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
         )
     except NlpError as error:
         raise SettingsError(f"model: {error}") from error
-    annotator.annotate(["。" * settings.window])  # what the engine sets up once belongs to what is measured
+    text = "。" * settings.window
+    annotator.annotate([text])  # what the engine sets up once belongs to what is measured,
+    memory.trim()
+    annotator.annotate([text])  # and of the libraries what runs again
     cap = settings.memory_cap or memory.cgroup_limit()
     plan = memory.plan(
         settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import mmap
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -174,10 +175,32 @@ def share_heap() -> None:
 
 
 def trim() -> None:
-    """Give freed heap back to the system, where the C library can."""
+    """Give back what the system can have again for the asking: freed heap, and pages of files as they are on disk.
+
+    The latter is most of the libraries' code, which ran once, at the start; what runs again comes back as it is called.
+    Not to be called while another thread loads a library.
+    """
     gc.collect()
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
+        _release_files()
+
+
+def _release_files() -> None:
+    """Take the pages of files that this process only reads, and has no copy of, out of its resident memory.
+
+    A copy, such as the loader makes of what it relocates, would be lost: a mapping with one is left alone, and so are
+    all on a system that tells of none even in the heap.
+    """
+    try:
+        mappings = psutil.Process().memory_maps(grouped=False)
+    except (AttributeError, psutil.Error):  # it has no /proc/self/smaps, or not for this process
+        return
+    if any(mapping.anonymous for mapping in mappings):
+        for mapping in mappings:
+            if mapping.path.startswith("/") and "w" not in mapping.perms and not mapping.anonymous + mapping.swap:
+                start, end = (int(address, 16) for address in mapping.addr.split("-"))
+                ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
 def _limits(root: Path, controller: str, *files: list[str]) -> Iterator[list[int]]:
