@@ -81,7 +81,7 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
         raise SettingsError(f"model: {error}") from error
     text = "。" * settings.window
     annotator.annotate([text])  # what the engine sets up once belongs to what is measured,
-    memory.trim()
+    memory.release_files()
     annotator.annotate([text])  # and of the libraries what runs again
     cap = settings.memory_cap or memory.cgroup_limit()
     plan = memory.plan(

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any
 
 from consumer.errors import SettingsError
 from consumer.health import Health
 from consumer.metrics import Metrics
 
+CONNECTIONS = 32  # at once
+IDLE_SECONDS = 10.0  # a connection may be silent for so long
+
 _PLAIN = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 Answer = tuple[HTTPStatus, str, bytes]
+
+log = logging.getLogger(__name__)
 
 
 class HttpServer:
@@ -30,7 +39,6 @@ class HttpServer:
             of_the_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
             remedy = "RANER_HTTP_PORT (0 picks a free one)" if of_the_port else "RANER_HTTP_HOST"
             raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}; choose another {remedy}") from error
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
 
     def start(self) -> None:
@@ -66,12 +74,37 @@ def _verdict(problem: str | None) -> Answer:
 def _server(host: str) -> type[ThreadingHTTPServer]:
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+        free = threading.Semaphore(CONNECTIONS)
+
+        def server_bind(self) -> None:
+            """Bind, without asking DNS for this host's name as `HTTPServer` does."""
+            TCPServer.server_bind(self)
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            """Answer in a thread; hang up if too many are answered."""
+            if self.free.acquire(blocking=False):
+                super().process_request(request, client_address)
+            else:
+                self.shutdown_request(request)
+
+        def process_request_thread(self, request: Any, client_address: Any) -> None:
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                self.free.release()
+
+        def handle_error(self, *_: object) -> None:
+            """Log what failed, unless it is the client that has gone."""
+            if not isinstance(sys.exception(), ConnectionError):
+                log.exception("http_failed")
 
     return Server
 
 
 def _handler(routes: dict[str, Callable[[], Answer]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = IDLE_SECONDS
         server_version = "raner-stream"
         sys_version = ""
 

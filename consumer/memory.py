@@ -6,6 +6,8 @@ import ctypes
 import gc
 import logging
 import mmap
+import os
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +26,10 @@ SOFT_SHARE = 0.9  # of the cap
 MESSAGE_BYTES = 12  # what a character of a text costs on its way: bytes, string, output
 _TRIM_EVERY_SECONDS = 5.0
 _M_ARENA_MAX = -8  # of malloc.h
+
+# Of /proc/self/smaps: a line for each mapping, whose inode is 0 if it has no file, and its sizes in lines below
+_FILE_THAT_IS_READ = re.compile(r"^(\w+)-(\w+) r-\S+ \S+ \S+ [1-9]\d* .*\n((?:[A-Z].*\n)+)", re.MULTILINE)
+_NO_COPY = re.compile(r"^Anonymous: +0 kB\n(?s:.*)^Swap: +0 kB\n", re.MULTILINE)
 
 log = logging.getLogger(__name__)
 
@@ -124,17 +130,13 @@ class Watch:
 
 def resident() -> int:
     """Return this process's resident memory in bytes."""
-    return int(psutil.Process().memory_info().rss)
+    return _status("VmRSS") or int(psutil.Process().memory_info().rss)
 
 
 def peak() -> int:
     """Return this process's highest resident memory in bytes: VmHWM where there is /proc, else ru_maxrss."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    unit = 1 if sys.platform == "darwin" else 1024
+    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def cgroup_limit(root: Path = Path("/")) -> int:
@@ -146,7 +148,7 @@ def cgroup_limit(root: Path = Path("/")) -> int:
 
 def cpu_quota(root: Path = Path("/")) -> int:
     """Return how many processors this process may use: its affinity, cut to its cgroups' least quota, at least 1."""
-    cores = len(psutil.Process().cpu_affinity() or [0]) if sys.platform == "linux" else psutil.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else psutil.cpu_count() or 1
     quotas = _limits(root, "cpu", ["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"])
     return min([cores, *(max(1, quota // period) for quota, period in quotas)])
 
@@ -175,32 +177,31 @@ def share_heap() -> None:
 
 
 def trim() -> None:
-    """Give back what the system can have again for the asking: freed heap, and pages of files as they are on disk.
-
-    The latter is most of the libraries' code, which ran once, at the start; what runs again comes back as it is called.
-    Not to be called while another thread loads a library.
-    """
+    """Give freed heap back to the system, where the C library can."""
     gc.collect()
     if sys.platform == "linux":
         getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
-        _release_files()
 
 
-def _release_files() -> None:
+def release_files() -> None:
     """Take the pages of files that this process only reads, and has no copy of, out of its resident memory.
 
-    A copy, such as the loader makes of what it relocates, would be lost: a mapping with one is left alone, and so are
-    all on a system that tells of none even in the heap.
+    Most are code of libraries that ran once, at the start; what runs again comes back from the page cache. A copy, such
+    as the loader makes of what it relocates, would be lost: a mapping with one is left alone, and so are all where none
+    is told of even in the heap (QEMU). For the start only: no thread may map or unmap anything meanwhile.
     """
-    try:
-        mappings = psutil.Process().memory_maps(grouped=False)
-    except (AttributeError, psutil.Error):  # it has no /proc/self/smaps, or not for this process
-        return
-    if any(mapping.anonymous for mapping in mappings):
-        for mapping in mappings:
-            if mapping.path.startswith("/") and "w" not in mapping.perms and not mapping.anonymous + mapping.swap:
-                start, end = (int(address, 16) for address in mapping.addr.split("-"))
-                ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+    mappings = _text(Path("/proc/self/smaps"))
+    if re.search(r"^Anonymous: +[1-9]", mappings, re.MULTILINE):
+        for start, end, sizes in _FILE_THAT_IS_READ.findall(mappings):
+            if _NO_COPY.search(sizes):
+                address, length = int(start, 16), int(end, 16) - int(start, 16)
+                ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
+
+
+def _status(name: str) -> int:
+    """Return a size of /proc/self/status in bytes, 0 if it is not there; by a number /proc may know another process."""
+    found = re.search(rf"^{name}:\s+(\d+) kB", _text(Path("/proc/self/status")), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _limits(root: Path, controller: str, *files: list[str]) -> Iterator[list[int]]:

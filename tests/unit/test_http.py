@@ -1,10 +1,16 @@
 import json
 import logging
+import socket
+import struct
+import threading
+from contextlib import ExitStack
+from http import HTTPStatus
 from http.client import HTTPConnection
 
 import pytest
 from twins import Clock
 
+from consumer import http
 from consumer.errors import SettingsError
 from consumer.health import Health
 from consumer.http import HttpServer, routes
@@ -89,3 +95,60 @@ def test_a_log_event_is_one_line_of_json():
     event = json.loads(line)
     assert (event["level"], event["event"], event["partitions"]) == ("info", "partitions_assigned", ["in[0]"])
     assert "\n" not in line
+
+
+@pytest.fixture
+def serve():
+    with ExitStack() as opened:
+
+        def start(route=lambda: (HTTPStatus.OK, "text/plain", b"here")):
+            server = HttpServer("127.0.0.1", 0, {"/": route})
+            server.start()
+            opened.callback(server.stop)
+            return lambda: opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+
+        yield start
+
+
+def test_silent_connections_are_few_and_not_for_long(serve, monkeypatch):
+    monkeypatch.setattr(http, "CONNECTIONS", 3)
+    monkeypatch.setattr(http, "IDLE_SECONDS", 0.5)
+    connect = serve()
+    silent = [connect() for _ in range(3)]
+    assert connect().recv(1) == b""  # hung up at once
+    assert [connection.recv(1) for connection in silent] == [b""] * 3
+    served = connect()
+    served.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert served.recv(1000, socket.MSG_WAITALL).endswith(b"here")
+
+
+def test_a_client_that_hangs_up_is_no_event_and_a_failure_is_one(serve, caplog, capfd):
+    gone, wait = threading.Event(), 5
+
+    def slow():
+        gone.wait(wait)
+        return HTTPStatus.OK, "text/plain", b"x" * 1_000_000
+
+    def failing():
+        raise ValueError("broken")
+
+    client = serve(slow)()
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets instead of closing
+    client.close()
+    gone.set()
+    client = serve(failing)()
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    assert client.recv(1) == b""
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(wait)
+    assert [record.getMessage() for record in caplog.records] == ["http_failed"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_no_address_is_asked_for_its_name(monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("DNS was asked"))
+    server = HttpServer("0.0.0.0", 0, {})  # noqa: S104 - the one whose name was asked for
+    server.start()
+    server.stop()
