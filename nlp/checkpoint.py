@@ -18,6 +18,22 @@ from nlp.tensors import load_tensors, renamed, weights_file
 from nlp.tokenizer import SPECIAL
 from nlp.types import FloatArray
 
+_SIZES = (
+    "num_hidden_layers",
+    "num_attention_heads",
+    "hidden_size",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+_DEFAULTS: dict[str, Any] = {
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
@@ -36,7 +52,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything a serving directory is made from. `tensors` are float32, named `encoder.*`, `linear.*`, `crf.*`."""
+    """Everything a serving directory is made from. `tensors` are those of `expected_shapes`, float32."""
 
     architecture: Architecture
     tensors: Mapping[str, FloatArray]
@@ -55,8 +71,7 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     """
     architecture, vocabulary, scheme = read_small_files(directory)
     weights = weights_file(directory)
-    tensors = renamed(load_tensors(weights))
-    _check_shapes(tensors, architecture, len(scheme.tags), weights)
+    tensors = _checked(renamed(load_tensors(weights)), architecture, len(scheme.tags), weights)
     tokenizer = read_json(directory / "tokenizer_config.json", required=False)
     lower_case = bool(tokenizer.get("do_lower_case", True))
     strip_accents = tokenizer.get("strip_accents")
@@ -143,21 +158,28 @@ def expected_shapes(a: Architecture, tags: int) -> dict[str, tuple[int, ...]]:
 
 
 def architecture_of(config: Mapping[str, Any], path: Path) -> Architecture:
-    """Read the shape off a BERT configuration; `path` is named in an error."""
-    names = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size")
-    if missing := [name for name in names if not isinstance(config.get(name), int)]:
-        raise CheckpointError(f"{path} has no whole number for {', '.join(missing)}; expected BERT's configuration")
-    layers, heads, hidden, intermediate, vocabulary = (int(config[name]) for name in names)
+    """Read the shape off a BERT configuration, in which null is what BERT has; `path` is named in an error."""
+    given = _DEFAULTS | {name: value for name, value in config.items() if value is not None}
+    sizes: list[Any] = [given.get(name) for name in _SIZES]
+    for name, value in zip(_SIZES, sizes, strict=True):
+        if not (type(value) is int and value > 0):
+            raise CheckpointError(f"{path}: {name} is {value!r}; expected a whole number above 0, as BERT has")
+    layers, heads, hidden, intermediate, vocabulary, positions, token_types = sizes
+    if hidden % heads:
+        raise CheckpointError(f"{path}: hidden_size {hidden} is no multiple of num_attention_heads {heads}")
+    epsilon = given["layer_norm_eps"]
+    if not (type(epsilon) in (int, float) and 0 <= epsilon < 1):
+        raise CheckpointError(f"{path}: layer_norm_eps is {epsilon!r}; expected a small number, as 1e-12")
     return Architecture(
         layers=layers,
         heads=heads,
         hidden=hidden,
         intermediate=intermediate,
         vocabulary=vocabulary,
-        positions=int(config.get("max_position_embeddings", 512)),
-        token_types=int(config.get("type_vocab_size", 2)),
-        activation=str(config.get("hidden_act", "gelu")),
-        layer_norm_epsilon=float(config.get("layer_norm_eps", 1e-12)),
+        positions=positions,
+        token_types=token_types,
+        activation=str(given["hidden_act"]),
+        layer_norm_epsilon=float(epsilon),
     )
 
 
@@ -214,7 +236,10 @@ def _in_order(mapping: Any, place: str) -> tuple[str, ...]:
     return tuple(ids[i] for i in range(len(ids)))
 
 
-def _check_shapes(tensors: Mapping[str, FloatArray], architecture: Architecture, tags: int, path: Path) -> None:
+def _checked(
+    tensors: Mapping[str, FloatArray], architecture: Architecture, tags: int, path: Path
+) -> dict[str, FloatArray]:
+    """Return the tensors that are expected, without others such as a pooler's."""
     expected = expected_shapes(architecture, tags)
     if missing := [name for name in expected if name not in tensors]:
         kinds = sorted({re.split(r"[.]", name)[0] + ".*" for name in tensors})
@@ -229,3 +254,4 @@ def _check_shapes(tensors: Mapping[str, FloatArray], architecture: Architecture,
             )
         if not np.isfinite(tensors[name]).all():
             raise CheckpointError(f"{path}: {name} holds values that are not finite; the file is damaged")
+    return {name: tensors[name] for name in expected}

@@ -20,9 +20,12 @@ from nlp.types import FloatArray
 Scores = NDArray[np.float64]
 Backpointers = NDArray[np.int16]
 
-NEIGHBOURHOOD = 16
-"""Tokens on each side of a span that its probability is computed from. What lies farther moves it by less than 1e-4,
-even under random transitions (`tests/unit/test_crf.py`), so a long text needs no second pass over all of itself."""
+NEIGHBOURHOOD = 32
+"""Tokens on each side of a span that its probability is computed from. What lies farther moves it by less than 1e-4, in
+the packaged models and under random transitions, so a long text needs no second pass over all of itself."""
+
+_BLOCK_BYTES = 1024**2
+"""What the largest array of a computation over many rows may take: more rows are worked in several blocks."""
 
 _ANY, _CONTINUE, _LEAVE = range(3)
 
@@ -90,14 +93,17 @@ class Crf:
         arrivals = np.ascontiguousarray(self.transitions.T)  # (to, from): the search runs over contiguous rows
         alpha = np.array([alphas[i] for i in order])
         best = np.zeros((steps, texts, tags), np.int16)
+        block = max(1, _BLOCK_BYTES // arrivals.nbytes)
         running = texts
         with np.errstate(invalid="ignore"):
             for step in range(steps):
                 while lengths[order[running - 1]] <= step:
                     running -= 1
-                paths = alpha[:running, None, :] + arrivals  # (running, to, from)
-                best[step, :running] = paths.argmax(2)
-                alpha[:running] = paths.max(2) + scores[step, :running]
+                for first in range(0, running, block):
+                    rows = slice(first, min(first + block, running))
+                    paths = alpha[rows, None, :] + arrivals  # (rows, to, from)
+                    best[step, rows] = paths.argmax(2)
+                    alpha[rows] = paths.max(2) + scores[step, rows]
         place = {int(i): row for row, i in enumerate(order)}
         return (
             [alpha[place[i]].copy() for i in range(texts)],
@@ -127,34 +133,41 @@ class Crf:
         It is the sum over every sequence of tags that `Scheme.spans` reads as this span, divided by the sum over all
         sequences: two forward passes, one of them held to the span.
         """
-        if not places:
-            return []
-        totals = self._forward([*places, *(replace(place, label=None) for place in places)])
-        held, free = totals[: len(places)], totals[len(places) :]
-        return [min(1.0, p) for p in np.exp(held - free).tolist()]
-
-    def _forward(self, places: Sequence[Place]) -> Scores:
-        """Return the logarithm of the summed scores, (rows,), of the sequences that keep to each place's span."""
+        step_weights = self._step_weights()
         order = sorted(range(len(places)), key=lambda i: -len(places[i].emissions))  # longest first, as in viterbi
-        rows, steps, tags = len(places), len(places[order[0]].emissions), self.edge + 1
+        scores = [0.0] * len(places)
+        while order:
+            row_bytes = len(places[order[0]].emissions) * step_weights[0, 0].nbytes
+            block = max(1, _BLOCK_BYTES // (2 * row_bytes))
+            chosen, order = order[:block], order[block:]
+            held = [places[i] for i in chosen]
+            free = [replace(place, label=None) for place in held]
+            totals = self._forward([place for pair in zip(held, free, strict=True) for place in pair], step_weights)
+            for i, p in zip(chosen, np.exp(totals[::2] - totals[1::2]).tolist(), strict=True):
+                scores[i] = min(1.0, p)
+        return scores
+
+    def _forward(self, places: Sequence[Place], step_weights: Scores) -> Scores:
+        """Return the logarithm of the summed scores, (rows,), of the sequences that keep to each place's span.
+
+        The places come longest first. A row's sums run along its own tags, in order, whatever rows are beside it.
+        """
+        rows, steps, tags = len(places), len(places[0].emissions), self.edge + 1
         weights = np.zeros((steps, rows, tags))
         moves = np.zeros((steps, rows), np.intp)
         total = np.zeros(rows)
-        for row, i in enumerate(order):
-            weights[:, row], moves[:, row], total[row] = self._held(places[i], steps)
-        step_weights = self._step_weights()
+        for row, place in enumerate(places):
+            weights[:, row], moves[:, row], total[row] = self._held(place, steps)
         p, running = weights[0], rows
         for step in range(1, steps):
-            while len(places[order[running - 1]].emissions) <= step:
+            while len(places[running - 1].emissions) <= step:
                 running -= 1
-            p = (p[:running, :, None] * step_weights[moves[step, :running]]).sum(1) * weights[step, :running]
+            p = _moved(p[:running], step_weights, moves[step, :running]) * weights[step, :running]
             mass = p.sum(1)
             possible = mass > 0
             total[:running] += np.log(mass, where=possible, out=np.full(running, -np.inf))
             p /= np.where(possible, mass, 1.0)[:, None]
-        result = np.empty(rows)
-        result[order] = total
-        return result
+        return total
 
     def _held(self, place: Place, steps: int) -> tuple[Scores, NDArray[np.intp], float]:
         """Return one row's weights (steps, tags + 1), its kind of move per step, and the scale taken out of it."""
@@ -177,3 +190,16 @@ class Crf:
         continues[:-1, :-1] = self.scheme.continues
         weights = np.exp(self.transitions)
         return np.stack([weights, weights * continues, weights * ~continues])
+
+
+def _moved(p: Scores, step_weights: Scores, moves: NDArray[np.intp]) -> Scores:
+    """Return the sums (rows, to) of `p` (rows, from) times `step_weights[moves]` (rows, from, to) over `from`.
+
+    They run in the order of the tags, so a row's bits do not depend on those beside it, as a BLAS product's would.
+    """
+    moved = np.empty_like(p)
+    kinds = set(moves.tolist())
+    for kind in kinds:
+        rows = moves == kind if len(kinds) > 1 else slice(None)
+        moved[rows] = np.einsum("rf,ft->rt", p[rows], step_weights[kind])
+    return moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 from nlp.errors import GoldError, LabelError
 from nlp.labels import gold_spans, split_tag
+
+_JSON = re.compile(r"""\s*(\{(?!\s+[^\s"'}])|\[\s*\{?\s*("|$))""")  # not a token of one bracket, and its tag
+_BORDER = re.compile(r"[ \t]+")  # other blanks may be tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Gold:
 
 
 def read_gold(path: Path) -> list[Gold]:
-    """Read a file, JSON lines if its first line that is not blank opens a JSON object, CoNLL otherwise.
+    """Read a file, JSON lines if its first line that is not blank begins as JSON does, CoNLL otherwise.
 
     Raises `GoldError` naming the file and line.
     """
@@ -30,7 +34,7 @@ def read_gold(path: Path) -> list[Gold]:
     except (OSError, UnicodeDecodeError) as error:
         raise GoldError(f"{path} cannot be read as UTF-8 text: {error}") from error
     first = next((line for line in lines if line.strip()), "")
-    gold = list(_json_lines(lines, path) if first.lstrip().startswith("{") else _conll(lines, path))
+    gold = list(_json_lines(lines, path) if _JSON.match(first) else _conll(lines, path))
     if not gold:
         raise GoldError(f"{path} holds no sentences; expected JSON lines or CoNLL columns")
     return gold
@@ -41,14 +45,16 @@ def _json_lines(lines: list[str], path: Path) -> Iterator[Gold]:
         if line.strip():
             try:
                 yield _from_json(json.loads(line))
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise GoldError(
-                    f"{path}:{number}: {type(error).__name__}: {error}; expected "
+                    f"{path}:{number}: {type(error).__name__}: {error}; expected JSON lines, each "
                     '{"text": "…", "entities": [{"start": 0, "end": 2, "type": "PER"}, …]}'
                 ) from error
 
 
 def _from_json(value: Any) -> Gold:
+    if not isinstance(value, dict):
+        raise TypeError(f"{type(value).__name__} in place of an object")
     text, entities = value["text"], value["ents" if "ents" in value else "entities"]
     if not isinstance(text, str):
         raise TypeError(f"text is {type(text).__name__}")
@@ -70,13 +76,13 @@ def _conll(lines: list[str], path: Path) -> Iterator[Gold]:
     tokens: list[str] = []
     tags: list[str] = []
     for number, line in enumerate([*lines, ""], 1):
-        columns = line.split()
-        if columns:
-            # A line of one column is a tag whose character is a blank that `split` took for a border.
+        if line.strip():
+            columns = _BORDER.split(line.strip(" \t"))
+            # A line of one column is a tag whose character is a blank that was taken for a border.
             token, tag = (columns[0], columns[-1]) if len(columns) > 1 else (line[0], columns[0])
             try:
-                if not (len(columns) > 1 or token.isspace()):
-                    raise LabelError("one column alone; expected a character and its tag")
+                if not (len(columns) > 1 or line[0] in " \t"):
+                    raise LabelError("one column alone; expected a character and its tag, with a space or tab between")
                 split_tag(tag)
             except LabelError as error:
                 if columns[0].startswith("#"):

@@ -29,7 +29,7 @@ def load(
     decode: Decode = "strict",
     threads: int = 1,
     window: int | None = None,
-    overlap: int = DEFAULT_OVERLAP,
+    overlap: int | None = None,
     batch_tokens: int = 0,
     min_score: float | None = None,
     wrap: Callable[[Engine], Engine] = lambda engine: engine,
@@ -38,10 +38,11 @@ def load(
 
     `engine` is a name of `nlp.engines.ENGINES`, `auto` or `fastest`; those of torch read a RaNER checkpoint instead.
     `decode` is `strict`, or `modelscope` for spans as ModelScope reads them. `window` and `overlap` are in characters,
-    `batch_tokens` in padded tokens, by default what `DEFAULT_BATCH_BYTES` hold, or `THREAD_TOKENS` for each of several
-    threads. Spans that score below `min_score` are left out, by default the model's own, which is for strict spans.
-    `wrap` may put something around the engine, to measure it. Raises `ModelError` when the directory is not whole, or
-    cannot be read so.
+    by default what the model reads at once up to `DEFAULT_WINDOW`, and half of a window up to `DEFAULT_OVERLAP`;
+    `batch_tokens` is in padded tokens, by default what `DEFAULT_BATCH_BYTES` hold, or `THREAD_TOKENS` for each of
+    several threads. Spans that score below `min_score` are left out, by default the model's own, which is for strict
+    spans. `wrap` may put something around the engine, to measure it. Raises `ModelError` when the directory is not
+    whole, or cannot be read so.
     """
     if threads < 1:
         raise ModelError(f"threads is {threads}; expected 1 or more")
@@ -50,6 +51,7 @@ def load(
     manifest, head = opened.manifest, opened.head
     longest = longest_window(manifest.max_length)
     window = min(DEFAULT_WINDOW, longest) if window is None else window
+    overlap = min(DEFAULT_OVERLAP, window // 2) if overlap is None else overlap
     if not 0 <= overlap < window <= longest:
         raise ModelError(
             f"window {window} and overlap {overlap}: expected 0 <= overlap < window <= {longest}, "

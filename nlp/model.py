@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 
@@ -25,6 +25,15 @@ DEFAULT = Path(__file__).parent / "models" / "default"
 TINY = DEFAULT.with_name("tiny")
 PACKAGED = {path.name: path for path in (DEFAULT, TINY)}
 """The models that come with the package, by the names that stand for them where a directory is expected."""
+
+_KINDS = {
+    str: "a string",
+    int: "a whole number above 0",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list of strings",
+    dict: "an object of strings",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +139,27 @@ def read_manifest(directory: Path) -> Manifest:
         if content.pop("format") != FORMAT:
             raise ModelError(f"{path} is of another format; this version reads {FORMAT}: convert the checkpoint again")
         manifest = Manifest(**{**content, "labels": tuple(content["labels"])})
+        _check_kinds(manifest)
         if not 0 <= manifest.min_score <= 1:
             raise ValueError(f"min_score is {manifest.min_score}, a probability from 0 to 1 belongs there")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         expected = ", ".join(each.name for each in fields(Manifest))
         raise ModelError(f"{path} is not readable ({error}); expected a JSON object with format, {expected}") from error
     return manifest
+
+
+def _check_kinds(manifest: Manifest) -> None:
+    """Raise `TypeError` for a value that is not of its field's type; a whole number is above 0."""
+    for name, hint in get_type_hints(Manifest).items():
+        value = getattr(manifest, name)
+        kind = get_origin(hint) or hint
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ()
+        if (
+            type(value) not in ((int, float) if kind is float else (kind,))
+            or (kind is int and value < 1)
+            or not all(isinstance(part, str) for part in parts)
+        ):
+            raise TypeError(f"{name} is {value!r:.80}, {_KINDS[kind]} belongs there")
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

@@ -44,13 +44,29 @@ def renamed(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _safetensors(path: Path) -> dict[str, FloatArray]:
-    from safetensors.numpy import load_file
+    from safetensors import deserialize, safe_open
 
-    return {name: np.asarray(value, np.float32) for name, value in load_file(path).items()}
+    with safe_open(path, framework="np") as file:
+        kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+        plain = [name for name, kind in kinds.items() if kind != "BF16"]
+        tensors = {name: np.asarray(file.get_tensor(name), np.float32) for name in plain}
+    if len(plain) < len(kinds):
+        for name, stored in deserialize(path.read_bytes()):  # type: ignore[no-untyped-call]  # it carries no types
+            if stored["dtype"] == "BF16":  # NumPy does not know it: the upper half of a float32
+                upper = np.frombuffer(stored["data"], "<u2").astype("<u4")
+                tensors[name] = (upper << 16).view("<f4").reshape(stored["shape"])
+    return tensors
 
 
 def _pickle(path: Path) -> dict[str, FloatArray]:
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)
-    return {name: value.float().numpy() for name, value in state.items()}
+    if not isinstance(state, dict):
+        raise TypeError(f"it holds {type(state).__name__}")
+    for name, value in state.items():
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
+            raise TypeError(
+                f"{name!r} holds {type(value).__name__}; expected names and tensors alone, as state_dict() gives them"
+            )
+    return {name: value.detach().float().numpy() for name, value in state.items()}

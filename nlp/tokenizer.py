@@ -17,8 +17,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 class Tokenizer:
     """Looks up the id of every character of a text; token i is character i, so offsets need no mapping.
 
-    Each character is a word of its own: lower-cased and stripped of accents where the model says so, [UNK] when that
-    leaves nothing, more than one character, or one that the vocabulary lacks.
+    Each character is a word of its own: composed (NFC), then lower-cased and stripped of accents where the model says
+    so, [UNK] when that leaves nothing, more than one character, or one that the vocabulary lacks.
     """
 
     def __init__(self, vocabulary: Sequence[str], *, lower_case: bool, strip_accents: bool) -> None:
@@ -47,6 +47,7 @@ class Tokenizer:
     def _lookup(self, character: str) -> int:
         if character == "\ufffd" or unicodedata.category(character)[0] in "CZ":
             return self.unknown  # BERT drops controls, blanks and the replacement character; a dropped word is [UNK]
+        character = unicodedata.normalize("NFC", character)
         if self._lower_case:
             character = character.lower()
         if self._strip_accents:

@@ -19,6 +19,7 @@ from nlp.model import Manifest
 from nlp.types import Engine, FloatArray, Span, TokenBatch
 
 _INT8, _FP32 = "ct2-int8", "ct2-fp32"
+_SAME = ("max_length", "lower_case", "strip_accents", "layers", "hidden", "heads", "intermediate")
 _GROUP_TEXTS = 64
 _BATCH_TOKENS = 512
 
@@ -105,7 +106,10 @@ def compare_conversion(checkpoint: Path, texts: Sequence[str], *, scale: Scale, 
 def _differing(one: Manifest, other: Manifest) -> str | None:
     if one.labels != other.labels:
         return "labels"
-    return "vocabularies" if one.files[model.VOCABULARY] != other.files[model.VOCABULARY] else None
+    if one.files.get(model.VOCABULARY) != other.files.get(model.VOCABULARY):
+        return "vocabularies"
+    pairs = ((name, getattr(one, name), getattr(other, name)) for name in _SAME)
+    return next((f"{name} ({ours} and {theirs})" for name, ours, theirs in pairs if ours != theirs), None)
 
 
 class _Recorder:

@@ -99,7 +99,9 @@ class AnnotatedMessage(_Part):
     model: Model
     processing: Processing
     attributes: RawObject = Field(
-        default="{}", description="every other field of the input, untouched; of several parts, in the first"
+        default="{}",
+        description="every other field of the input, untouched; of several parts, in the first",
+        json_schema_extra={"default": {}},  # as it is written
     )
 
     def to_json(self) -> bytes:

@@ -42,6 +42,17 @@ def test_a_sentence_is_read_as_before(packaged, text, expected):
     assert marked(text, packaged.annotate([text])[0]) == expected
 
 
+@pytest.mark.parametrize(
+    "sport", ["全国老龄委宣传中心正式将门球改列为第二十六号", "国家体育总局水上中心正式将桨板改列为第九十五号"]
+)
+def test_what_lies_beyond_a_spans_neighbourhood_hardly_moves_its_score(packaged, sport, monkeypatch):
+    text = f"{sport}体育项目，" * 3
+    [spans] = packaged.annotate([text])
+    monkeypatch.setattr("nlp.decoder.NEIGHBOURHOOD", len(text))
+    [exact] = packaged.annotate([text])
+    assert [span.score for span in spans] == pytest.approx([span.score for span in exact], abs=1e-4)
+
+
 def test_a_clear_case_scores_higher_than_an_unclear_one(annotator):
     clear, unclear = annotator.annotate(["李明昨天抵达上海。", "小红书很红。"])
     assert min(span.score for span in clear) > 0.95 > max((span.score for span in unclear), default=0)

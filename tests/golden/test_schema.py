@@ -16,6 +16,15 @@ def test_the_published_schema_is_that_of_the_models():
     )
 
 
+def test_every_default_in_the_schema_is_one_that_it_allows():
+    schema = json_schema()
+    parts = [schema, *schema["$defs"].values()]
+    defaults = [member for part in parts for member in part["properties"].values() if "default" in member]
+    assert defaults
+    for member in defaults:
+        jsonschema.validate(member["default"], {**member, "$defs": schema["$defs"]})
+
+
 @given(
     text=st.text() | st.dictionaries(st.text(), st.text(), max_size=3),
     field=st.none() | st.text(),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import nlp
 from nlp.annotator import Annotator
 from nlp.batching import by_width, stitch, token_batch
+from nlp.synth import bioes
 from nlp.windows import windows
 
 TEXTS = st.text(st.sampled_from(ALPHABET), max_size=300)
@@ -89,6 +90,18 @@ def test_the_same_text_gives_the_same_bits_in_any_company(annotator, texts, othe
     finally:
         annotator.batch_tokens = 512
     assert together[len(other) :] == alone
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from(ALPHABET), min_size=9, max_size=90), min_size=2, max_size=5),
+    seed=st.integers(0, 9),
+    budget=st.integers(128, 600),
+)
+@settings(max_examples=20, deadline=None)
+def test_the_same_text_gives_the_same_bits_in_any_company_where_tags_are_many(texts, seed, budget):
+    tags = bioes([f"T{i}" for i in range(54)])
+    alone = [context_free_annotator(seed, tags, window=60, overlap=20).annotate([text])[0] for text in texts]
+    assert context_free_annotator(seed, tags, window=60, overlap=20, budget=budget).annotate(texts) == alone
 
 
 @given(text=TEXTS, others=st.lists(TEXTS, max_size=5))

@@ -38,6 +38,16 @@ def random_tensors(seed: int = 0, architecture: Architecture = SMALL) -> Tensors
     return tensors
 
 
+def with_leftovers(tensors: Tensors, architecture: Architecture = SMALL) -> Tensors:
+    """Add what ModelScope writes beside the tensors that are read: positions counted up, and a pooler."""
+    pooler = {
+        "weight": np.zeros((architecture.hidden,) * 2, np.float32),
+        "bias": np.zeros(architecture.hidden, np.float32),
+    }
+    positions = {"encoder.embeddings.position_ids": np.arange(architecture.positions)[None]}
+    return tensors | positions | {f"encoder.pooler.dense.{name}": value for name, value in pooler.items()}
+
+
 def write_checkpoint(directory: Path, tensors: Tensors | None = None, **changes: Any) -> Path:
     """Write a checkpoint; `changes` replace entries of config.json, and `tags` the labels."""
     directory.mkdir()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import SMALL, TAGS, VOCABULARY, random_tensors, renamed, write_checkpoint
+from checkpoints import SMALL, TAGS, VOCABULARY, random_tensors, renamed, with_leftovers, write_checkpoint
 from foreign import FOREIGN
 from reference import emissions
 
 import nlp
 from nlp import model
 from nlp.batching import token_batch
-from nlp.checkpoint import read_checkpoint
+from nlp.checkpoint import expected_shapes, read_checkpoint
 from nlp.convert import convert, quantize
 from nlp.errors import CheckpointError, LabelError, ModelError
 from nlp.windows import windows
@@ -71,6 +71,60 @@ def test_other_spellings_of_the_keys_are_read_the_same(tmp_path, rename):
     assert plain.digest == other.digest
 
 
+def test_what_the_encoder_does_not_compute_with_is_left_out(tmp_path):
+    directory = write_checkpoint(tmp_path / "checkpoint", with_leftovers(random_tensors()))
+    assert read_checkpoint(directory).tensors.keys() == expected_shapes(SMALL, len(TAGS)).keys()
+
+
+def test_bfloat16_is_read_as_the_upper_half_of_float32(tmp_path):
+    tensors = random_tensors()
+    halves = {
+        name: (value.view(np.uint32) >> 16).astype(np.uint16) for name, value in tensors.items() if "crf" not in name
+    }
+    directory = write_checkpoint(tmp_path / "checkpoint", tensors | halves)
+    weights = directory / "model.safetensors"
+    content = weights.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")  # of the header
+    header = content[8:end].replace(b'"U16"', b'"BF16"')
+    weights.write_bytes(len(header).to_bytes(8, "little") + header + content[end:])
+    for name, value in read_checkpoint(directory).tensors.items():
+        kept = (tensors[name].view(np.uint32) & 0xFFFF0000).view(np.float32) if name in halves else tensors[name]
+        np.testing.assert_array_equal(value, kept)
+
+
+def pickled(directory, made):
+    """Write a checkpoint whose weights are a pickle of what `made` makes of torch and tensors."""
+    torch = pytest.importorskip("torch")
+    write_checkpoint(directory)
+    (directory / "model.safetensors").unlink()
+    state = {name: torch.from_numpy(value) for name, value in random_tensors().items()}
+    torch.save(made(torch, state), directory / "pytorch_model.bin")
+    return directory
+
+
+def test_a_pickle_of_parameters_is_read(tmp_path):
+    def parameters(torch, state):
+        return {name: torch.nn.Parameter(value.bfloat16() if "crf" in name else value) for name, value in state.items()}
+
+    read = read_checkpoint(pickled(tmp_path / "checkpoint", parameters)).tensors
+    np.testing.assert_array_equal(read["linear.weight"], random_tensors()["linear.weight"])
+    np.testing.assert_allclose(read["crf.transitions"], random_tensors()["crf.transitions"], rtol=1 / 128)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda _, state: {"model": state, "step": 3}, "'model' holds dict; expected names and tensors alone"),
+        (lambda _, state: {**state, "step": 3}, "'step' holds int; expected names and tensors alone"),
+        (lambda _, state: {7: state["linear.bias"]}, "7 holds Tensor; expected names"),
+        (lambda _, state: list(state.values()), "dictionary of tensors: it holds list"),
+    ],
+)
+def test_a_pickle_of_more_than_tensors_names_what_it_holds(tmp_path, made, told):
+    with pytest.raises(CheckpointError, match=told):
+        read_checkpoint(pickled(tmp_path / "checkpoint", made))
+
+
 def test_labels_are_looked_up_in_modelscopes_order(tmp_path):
     directory = write_checkpoint(tmp_path / "checkpoint", label2id={"O": 0})
     assert read_checkpoint(directory).scheme.tags == TAGS
@@ -126,7 +180,19 @@ def test_weights_that_are_not_raners_are_refused_by_name(tmp_path, tensors, told
     [
         ({"model_type": "xlm-roberta"}, "model_type is 'xlm-roberta'"),
         ({"position_embedding_type": "relative_key"}, "relative_key"),
-        ({"hidden_size": None}, "no whole number for hidden_size"),
+        ({"hidden_size": None}, "hidden_size is None; expected a whole number above 0"),
+        ({"hidden_size": 32.0}, "hidden_size is 32.0; expected a whole number"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0; expected a whole number above 0"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0"),
+        ({"num_attention_heads": True}, "num_attention_heads is True"),
+        ({"num_attention_heads": 5}, "hidden_size 32 is no multiple of num_attention_heads 5"),
+        ({"max_position_embeddings": "x"}, "max_position_embeddings is 'x'; expected a whole number above 0"),
+        ({"max_position_embeddings": None}, r"has shape \(64, 32\); expected \(512, 32\)"),
+        ({"type_vocab_size": []}, r"type_vocab_size is \[\]; expected a whole number"),
+        ({"layer_norm_eps": "x"}, "layer_norm_eps is 'x'; expected a small number"),
+        ({"layer_norm_eps": -1}, "layer_norm_eps is -1; expected a small number"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps is nan; expected a small number"),
         ({"hidden_size": 48}, r"has shape .*32.*; expected .*48"),
         ({"vocab_size": 3}, "has 20 tokens; config.json says 3"),
     ],
@@ -134,6 +200,14 @@ def test_weights_that_are_not_raners_are_refused_by_name(tmp_path, tensors, told
 def test_a_foreign_configuration_is_refused_by_name(tmp_path, changes, told):
     with pytest.raises(CheckpointError, match=told):
         read_checkpoint(write_checkpoint(tmp_path / "checkpoint", **changes))
+
+
+def test_a_null_in_the_configuration_means_berts_default(tmp_path):
+    names = ("max_position_embeddings", "type_vocab_size", "layer_norm_eps", "hidden_act")
+    tensors = random_tensors(architecture=replace(SMALL, positions=512))
+    nulls = write_checkpoint(tmp_path / "checkpoint", tensors, **dict.fromkeys(names))
+    assert read_checkpoint(nulls).architecture == replace(SMALL, positions=512)
+    assert convert(nulls, tmp_path / "served").max_length == 512
 
 
 @pytest.mark.parametrize(("layout", "found", "expected"), FOREIGN)
@@ -248,6 +322,15 @@ def test_the_longest_window_is_read_whatever_the_positions_of_a_model(tmp_path, 
         nlp.load(tmp_path / "served", window=positions)
     longest = int(re.search(r"window <= (\d+)", str(refused.value))[1])
     assert nlp.load(tmp_path / "served", window=longest, overlap=10).annotate(["王小明在北京" * 200])
+
+
+@pytest.mark.parametrize(("positions", "cut"), [(16, (14, 7)), (40, (30, 15)), (64, (62, 30)), (130, (126, 30))])
+def test_the_default_window_and_overlap_are_those_that_fit_the_positions_of_a_model(tmp_path, positions, cut):
+    tensors = random_tensors(architecture=replace(SMALL, positions=positions))
+    convert(write_checkpoint(tmp_path / "checkpoint", tensors, max_position_embeddings=positions), tmp_path / "served")
+    annotator = nlp.load(tmp_path / "served")
+    assert (annotator.window, annotator.overlap) == cut
+    assert annotator.annotate(["王小明在北京" * 200])
 
 
 @pytest.mark.parametrize(

@@ -82,5 +82,17 @@ def test_a_model_may_have_more_tags_than_a_byte_counts():
     assert [(span.start, span.end, span.label) for span in decode(crf, emissions)] == [(1, 3, "T99")]
 
 
+@pytest.mark.parametrize(("tags", "count"), [(BIOES, 200), (bioes([f"T{i}" for i in range(54)]), 12)])
+def test_a_span_has_the_score_that_it_has_alone_however_many_are_scored_with_it(tags, count):
+    crf, draw = random_crf(3, tags), np.random.default_rng(3)
+    places = []
+    for length in draw.integers(1, 40, count).tolist():
+        emissions = draw.normal(0, 1, (length, crf.edge)).astype(np.float32)
+        whole = crf.padded(emissions, NEIGHBOURHOOD, NEIGHBOURHOOD)
+        label = crf.scheme.types[length % len(crf.scheme.types)]
+        places.append(Place(whole, NEIGHBOURHOOD, NEIGHBOURHOOD + 1 + length // 8, label))
+    assert crf.span_scores(places) == [crf.span_scores([place])[0] for place in places]
+
+
 def test_no_spans_need_no_scores():
     assert random_crf(0, BIO).span_scores([]) == []

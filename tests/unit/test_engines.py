@@ -2,7 +2,7 @@ import os
 from typing import get_args
 
 import pytest
-from checkpoints import write_checkpoint
+from checkpoints import random_tensors, with_leftovers, write_checkpoint
 
 from consumer.settings import Settings
 from nlp import load
@@ -80,6 +80,17 @@ def test_a_plain_scale_that_overflows_here_leaves_the_float32_beside_it(checkpoi
         assert choose.choose(name, tmp_path / "served", 1) == "ct2-fp32"
     flags("avx2", "avx512_vnni")
     assert choose.choose("auto", tmp_path / "served", 1) == "ct2-int8"
+
+
+@pytest.mark.filterwarnings("ignore")  # those of torch
+@pytest.mark.parametrize("engine", ["torch-fp32", "torch-int8"])
+def test_pytorch_reads_a_checkpoint_as_modelscope_writes_it(tmp_path, engine):
+    pytest.importorskip("torch")
+    plain = write_checkpoint(tmp_path / "plain")
+    written = write_checkpoint(tmp_path / "written", with_leftovers(random_tensors()))
+    texts = ["王小明在北京读书。"]
+    found, expected = (load(path, engine=engine, window=60).annotate(texts) for path in (written, plain))
+    assert found == expected != [[]]
 
 
 def test_there_is_a_thread_at_least(checkpoint, tmp_path):

@@ -48,10 +48,47 @@ def test_tokens_of_several_characters_and_blanks_keep_their_offsets(tmp_path):
     assert gold == [Gold("iPhone\u3000王#", frozenset({(7, 8, "PER")}))]
 
 
+@pytest.mark.parametrize("token", ["\u3000", "\xa0", "\u2028", "\u3000\u3000", "中\u3000国"])
+@pytest.mark.parametrize("border", [" ", "\t", " \t "])
+def test_a_blank_that_is_a_token_is_no_border(tmp_path, token, border):
+    lines = "".join(f"{each}{border}NN{border}{tag}\n" for each, tag in ((token, "O"), ("王", "S-PER")))
+    end = len(token) + 1
+    assert read_gold(written(tmp_path, lines)) == [Gold(f"{token}王", frozenset({(end - 1, end, "PER")}))]
+
+
+@pytest.mark.parametrize("line", [" O", "\tO", "  O", "\t O "])
+def test_a_line_of_a_tag_alone_is_that_of_the_blank_before_it(tmp_path, line):
+    assert read_gold(written(tmp_path, f"{line}\n王 S-PER\n")) == [Gold(f"{line[0]}王", frozenset({(1, 2, "PER")}))]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\u3000", " \u3000 "])
+def test_a_line_of_blanks_alone_ends_a_sentence(tmp_path, blank):
+    assert [gold.text for gold in read_gold(written(tmp_path, f"王 O\n{blank}\n小 O\n"))] == ["王", "小"]
+
+
+@pytest.mark.parametrize("token", ["{", "[", "[笑]", "[{"])
+@pytest.mark.parametrize("border", [" ", "\t", " PU "])
+def test_a_conll_file_may_begin_with_a_bracket(tmp_path, token, border):
+    gold = read_gold(written(tmp_path, f"{token}{border}O\n王{border}S-PER\n"))
+    assert gold == [Gold(f"{token}王", frozenset({(len(token), len(token) + 1, "PER")}))]
+
+
+@pytest.mark.parametrize("line", ['{ "text": "王", "entities": [] }', ' {"entities": [], "text": "王"}'])
+def test_json_may_have_blanks_between(tmp_path, line):
+    assert read_gold(written(tmp_path, line)) == [Gold("王", frozenset())]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("", "holds no sentences"),
+        ('[{"text": "a", "entities": []}]', ":1: TypeError: list in place of an object; expected JSON lines, "),
+        ('[\n{"text": "a", "entities": []}\n]', ":1: JSONDecodeError: .*; expected JSON lines, "),
+        ('[ {\n"text": "a", "entities": []}\n]', ":1: JSONDecodeError: .*; expected JSON lines, "),
+        ('{\n"text": "a", "entities": []\n}', ":1: JSONDecodeError: .*; expected JSON lines, "),
+        ('{ "text": "a",\n"entities": []\n}', ":1: JSONDecodeError: .*; expected JSON lines, "),
+        ('{"text": "a", "entities": ' + "[" * 100_000, ":1: RecursionError: .*; expected JSON lines, "),
+        ("王\u3000O", ":1: one column alone; expected a character and its tag, with a space or tab between"),
         ('{"text": "a"}', r":1: KeyError: 'entities'; expected"),
         ('{"text": 1, "entities": []}', ":1: TypeError: text is int"),
         ('{"text": "a", "entities": [{"start": 0, "end": 2, "type": "X"}]}', r"\[0, 2\) lies outside a text of 1"),

@@ -65,6 +65,7 @@ def test_a_manifest_that_lists_too_little_is_refused(directory):
     [
         ("{", "not readable"),
         ("[]", "not readable"),
+        ("[" * 100_000, "not readable"),
         ('{"format": 99}', "of another format; this version reads 1"),
         ('{"format": 1, "labels": []}', "expected a JSON object with format, name, revision, labels"),
     ],
@@ -72,6 +73,29 @@ def test_a_manifest_that_lists_too_little_is_refused(directory):
 def test_a_manifest_that_cannot_be_read_is_refused(directory, content, told):
     (directory / "model.json").write_text(content)
     with pytest.raises(ModelError, match=told):
+        nlp.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("files", None),
+        ("files", {"vocab.txt": None}),
+        ("labels", ["O", 3]),
+        ("max_length", "64"),
+        ("max_length", 0),
+        ("intermediate", 0),
+        ("heads", True),
+        ("lower_case", 1),
+        ("licence", None),
+        ("min_score", "0.5"),
+        ("min_score", False),
+    ],
+)
+def test_a_manifest_with_a_value_of_another_kind_is_refused_by_name(directory, name, value):
+    content = json.loads((directory / "model.json").read_text())
+    (directory / "model.json").write_text(json.dumps({**content, name: value}))
+    with pytest.raises(ModelError, match=rf"model.json is not readable \({name} is .*, .* belongs there\)"):
         nlp.load(directory)
 
 

@@ -3,7 +3,26 @@ import pytest
 from nlp.errors import ModelError
 from nlp.tokenizer import Tokenizer
 
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "中", "a", "e", "é", "[", "s", "p", "]", "A", "　", "\u200b"]
+VOCABULARY = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "中",
+    "a",
+    "e",
+    "é",
+    "[",
+    "s",
+    "p",
+    "]",
+    "A",
+    "　",
+    "\u200b",
+    "豈",
+    "·",
+    "가",
+]
 
 
 def ids(text: str, **rules: bool) -> list[str]:
@@ -21,6 +40,17 @@ def test_letters_are_lower_cased_and_lose_their_accents():
 
 def test_letters_are_kept_where_the_model_says_so():
     assert ids("Aé", lower_case=False, strip_accents=False) == ["A", "é"]
+
+
+@pytest.mark.parametrize(("character", "token"), [("\uf900", "豈"), ("\u0387", "·"), ("가", "가")])
+@pytest.mark.parametrize("lower_case", [False, True])
+def test_a_character_is_looked_up_as_its_composed_form_where_accents_stay(character, token, lower_case):
+    assert ids(character, lower_case=lower_case, strip_accents=False) == [token]
+
+
+@pytest.mark.parametrize("lower_case", [False, True])
+def test_hangul_falls_apart_where_accents_are_stripped(lower_case):
+    assert ids("가", lower_case=lower_case) == ["[UNK]"]
 
 
 BLANKS = ["\u0020", "\n", "\u3000", "\u200b", "\ufeff", "\u0301", "\ufffd", "\x00", "\U0001f600", "\ud800"]

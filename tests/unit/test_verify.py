@@ -1,6 +1,10 @@
+import json
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from checkpoints import VOCABULARY, random_tensors, write_checkpoint
+from checkpoints import SMALL, VOCABULARY, random_tensors, write_checkpoint
 
 from nlp import load
 from nlp.convert import convert
@@ -85,6 +89,43 @@ def test_models_of_other_labels_are_not_compared(both, tmp_path):
     other = write_checkpoint(tmp_path / "other", random_tensors(1), tags=tags)
     with float32_of(_int8(other, tmp_path), other) as directory, pytest.raises(ModelError, match="other labels"):
         compare(both, directory, TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "config", "told"),
+    [
+        ({"positions": 100}, {"max_position_embeddings": 100}, r"other max_length \(64 and 100\)"),
+        ({"layers": 1}, {"num_hidden_layers": 1}, r"other layers \(2 and 1\)"),
+        ({}, {"num_attention_heads": 4}, r"other heads \(2 and 4\)"),
+        ({"hidden": 16}, {"hidden_size": 16}, r"other hidden \(32 and 16\)"),
+        ({"intermediate": 32}, {"intermediate_size": 32}, r"other intermediate \(64 and 32\)"),
+    ],
+)
+def test_models_of_other_shapes_are_not_compared(both, tmp_path, shape, config, told):
+    tensors = random_tensors(architecture=replace(SMALL, **shape))
+    convert(write_checkpoint(tmp_path / "other", tensors, **config), tmp_path / "served", quantization="fp32")
+    with pytest.raises(ModelError, match=told):
+        compare(both, tmp_path / "served", TEXTS)
+
+
+@pytest.mark.parametrize("name", ["do_lower_case", "strip_accents"])
+def test_models_that_read_characters_otherwise_are_not_compared(both, tmp_path, name):
+    other = write_checkpoint(tmp_path / "other")
+    (other / "tokenizer_config.json").write_text(
+        json.dumps({"do_lower_case": True, "strip_accents": True, name: False})
+    )
+    convert(other, tmp_path / "served", quantization="fp32")
+    with pytest.raises(ModelError, match=rf"other {name.removeprefix('do_')} \(True and False\); name the checkpoint"):
+        compare(both, tmp_path / "served", TEXTS)
+
+
+def test_a_manifest_that_lists_no_vocabulary_is_refused(both, tmp_path):
+    copy = shutil.copytree(both, tmp_path / "copy")
+    content = json.loads((copy / "model.json").read_text())
+    del content["files"]["vocab.txt"]
+    (copy / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"lists no vocab.txt"):
+        compare(copy, copy, TEXTS)
 
 
 def _int8(checkpoint, directory):
