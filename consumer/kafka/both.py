@@ -40,7 +40,8 @@ class Kafka:
         outgoing = Connection("producer", metrics)
         waiting = self._wait
         self._health, self._shutdown = health, shutdown
-        self._leaving = False
+        self._connections = incoming, outgoing
+        self._leaving: Shutdown | None = None
         self._slot: slots.Slot | None = None
         commits = Commits(Progress(metrics, incoming.lag))
         self._consumer = make_consumer(settings, incoming, commits.on_answer)
@@ -64,13 +65,15 @@ class Kafka:
 
     def __exit__(self, *_: object) -> None:
         self.delivery.tell()
-        self._leaving = True
-        leaving = Shutdown(_LEAVING_SECONDS, time.monotonic)
-        leaving.request()
+        self._leaving = Shutdown(_LEAVING_SECONDS, time.monotonic)
+        self._leaving.request()
         try:
-            patiently(self._consumer.close, leaving.check)
+            patiently(self._consumer.close, self._leaving.check)
         except DrainExpired:  # the broker does not answer; it will notice that we are gone
             log.warning("group_not_left", extra={"seconds": _LEAVING_SECONDS})
+            self.source.abandon()
+            for connection in self._connections:
+                connection.give_up()
         if self._slot:
             self._slot.free()
 
@@ -78,7 +81,9 @@ class Kafka:
         """Do what must go on while a broker keeps a delivery waiting: beat, keep the deadline and the membership."""
         self._health.beat()
         self._shutdown.check()
-        if not self._leaving:  # the last partitions are given up in another thread
+        if self._leaving:  # the last partitions are given up in another thread, which may outlive us
+            self._leaving.check()
+        else:
             self.source.tend()
 
     def _name(self, settings: Settings) -> str:

@@ -38,7 +38,7 @@ class Connection:
         self._error: str | None = None  # until a broker answers
         self._silence: str | None = None  # until the statistics say otherwise
         self._since: float | None = None  # when the outage began that is not over
-        self._told: str | None = None
+        self._told: set[str] = set()  # names of errors since a broker answered
         self._idle = False  # a producer with nothing to send, which makes no connection
         self._clients = 0
         metrics.connected.labels(client).set(1)
@@ -54,10 +54,14 @@ class Connection:
 
         return {"error_cb": heard(self.on_error), "stats_cb": heard(self.on_statistics)}
 
+    def give_up(self) -> None:
+        """Listen to none of the clients any more."""
+        self._clients += 1
+
     def on_error(self, error: KafkaError) -> None:
         """Take an error event: librdkafka goes on by itself after all but fatal ones."""
-        if error.name() != self._told:  # a broker that is away is tried again many times a second
-            self._told = error.name()
+        if error.name() not in self._told:  # a broker that is away is tried again many times a second
+            self._told.add(error.name())
             log.warning("kafka_error", extra={"client": self._client, "code": error.name(), "reason": error.str()})
         if error.code() in _AWAY and not self._idle:
             self._error = error.str()
@@ -72,13 +76,13 @@ class Connection:
         self._idle = statistics["type"] == "producer" and statistics["msg_cnt"] == 0
         # A member that nothing is assigned to may have its coordinator's connection alone, which has no node's number.
         if (up or self._idle) and not self._silence:
-            self._error = self._told = None
+            self._error, self._told = None, set()
         self._note(seconds)
         self.lag.on_statistics(statistics["topics"])
 
     def on_success(self) -> None:
         """Note that a broker answered; one of several may be silent all the same."""
-        self._error = self._told = None
+        self._error, self._told = None, set()
         self._note(0.0)
 
     def problem(self) -> str | None:

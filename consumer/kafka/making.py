@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
 
 from consumer.errors import SettingsError
+from consumer.kafka.lines import LOGGER
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 def made(client: Callable[[dict[str, Any]], T], properties: Mapping[str, Any]) -> T:
     """Make a client; raise `SettingsError` for a property that librdkafka does not know or cannot follow."""
     try:
-        return client({**properties, "logger": logging.getLogger("librdkafka")})
+        return client({**properties, "logger": LOGGER})
     except KafkaException as error:
         raise SettingsError(f"librdkafka refused a property: {error.args[0].str()}") from error
 

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 
 from consumer.errors import KafkaFailed, SettingsError
+from consumer.kafka.lines import alike
 from consumer.kafka.making import made
 from consumer.settings import Settings, kafka_properties
 from consumer.topics import is_pattern
@@ -42,7 +43,7 @@ def connection_properties(settings: Settings) -> dict[str, Any]:
     return {name: str(value) for name, value in told.items() if value}
 
 
-def administrator(settings: Settings, on_error: Callable[[KafkaError], None] | None = None) -> AdminClient:
+def administrator(settings: Settings, on_error: Callable[[KafkaError], object] | None = None) -> AdminClient:
     """Return a client that asks questions; `on_error` hears why nobody answers."""
     own = {
         name: value
@@ -54,21 +55,22 @@ def administrator(settings: Settings, on_error: Callable[[KafkaError], None] | N
 
 def check_rights(settings: Settings) -> None:
     """Raise `KafkaFailed` that names every right that is missing; what the brokers do not tell is passed over."""
-    unheard: list[KafkaError] = []
-    admin = administrator(settings, unheard.append)
+    unheard: dict[str, KafkaError] = {}  # a broker that is away is tried again many times a second
+    admin = administrator(settings, lambda error: unheard.setdefault(alike(error.str()), error))
     needed = {settings.output_topic: AclOperation.WRITE, settings.dead_letter_topic: AclOperation.WRITE}
     if not is_pattern(settings.input_topic):
         needed[settings.input_topic] = AclOperation.READ
-    missing = _missing_of_topics(admin, needed) if _has_controller(admin) else []
+    askable = _has_controller(admin)
+    missing = _missing_of_topics(admin, needed) if askable else []
     while admin.poll(0):  # error events are served here alone
         pass
-    for error in unheard:
+    for error in unheard.values():
         _note(error)
         if error.code() in _NOT_LET_IN or _TLS in error.str():
             raise KafkaFailed(
                 f"the brokers do not let this worker in: {error.str()}. Check its name, its password, its certificates"
             )
-    if _has_controller(admin):
+    if askable:
         missing += _missing_of_group(admin, settings.group_id)
     if missing:
         told = ", nor ".join(missing)

@@ -81,6 +81,7 @@ class KafkaSource:
         self._notes: dict[Partition, str] = {}
         self._polling = False
         self._joined = False
+        self._abandoned = False
         heard = {"on_assign": self._on_assign, "on_revoke": self._on_revoke, "on_lost": self._on_lost}
         try:
             consumer.subscribe([settings.input_topic], **heard)
@@ -127,6 +128,11 @@ class KafkaSource:
     def resume(self, partition: Partition | None) -> None:
         """See `Source`."""
         self._pauses.resume(partition)
+
+    def abandon(self) -> None:
+        """Give up all partitions, and tell nothing any more of what a client that does not leave does with them."""
+        self._forget("lost", [TopicPartition(*place) for place in sorted(self._pauses.owned)])
+        self._abandoned = True
 
     def _poll(self, wait_seconds: float) -> bool:
         """Serve the client once; return whether it had something, which is in the batch if it was a record."""
@@ -195,6 +201,8 @@ class KafkaSource:
         self._forget("lost", partitions)
 
     def _forget(self, event: str, partitions: list[TopicPartition]) -> None:
+        if self._abandoned:
+            return
         gone = {_place(partition) for partition in partitions}
         self._lost |= gone
         self._pauses.lost(gone)

@@ -1,6 +1,7 @@
 """Coordinators that move, brokers that take their time: the membership is kept and nothing is lost."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -10,6 +11,9 @@ from mock_cluster import OFFSET_COMMIT, PRODUCE, mock_cluster
 from topics import committed, ids, produce, read, texts
 from worker_process import wait_for, worker_process
 
+from consumer.errors import DrainExpired
+from consumer.health import Health, Shutdown
+from consumer.kafka import both
 from consumer.kafka.clients import make_consumer
 from consumer.kafka.connection import Connection
 from consumer.kafka.source import KafkaSource
@@ -214,3 +218,32 @@ def test_a_partition_that_is_assigned_later_does_not_wait_behind_all_that_the_ot
     consumer.close()
     assert message is not None
     assert before < 4 * 16 + 4 * 50
+
+
+@pytest.mark.parametrize("guarantee", BOTH)
+def test_clients_that_do_not_leave_in_time_tell_nothing_when_they_do(cluster, monkeypatch, caplog, guarantee):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(both, "_LEAVING_SECONDS", 0.5)
+    told = settings_on(cluster, guarantee)
+    told = {name: value for name, value in told.items() if not name.startswith("kafka_")}
+    settings = load({**told, "kafka": ["statistics.interval.ms=50"]}, {}).settings
+    metrics, coming = Metrics(), threading.Event()
+    kafka = both.Kafka(settings, metrics, Health(time.monotonic), Shutdown(60, time.monotonic))
+    monkeypatch.setattr(kafka.delivery, "settle", coming.wait)  # an answer that does not come
+    before = set(threading.enumerate())
+    with kafka:
+        wait_for(lambda: kafka.source.fetch(0.1) or not kafka.source.problem(), "an assignment")
+        wait_for(lambda: kafka.source.fetch(0.1) or metrics.lag.collect()[0].samples, "the lag")
+    assert metrics.registry.get_sample_value("raner_assigned_partitions") == 0
+    assert not metrics.lag.collect()[0].samples
+    metrics.partitions.set(3)  # the next clients'
+    metrics.brokers.labels("consumer").set(9)
+    caplog.clear()
+    coming.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert metrics.registry.get_sample_value("raner_assigned_partitions") == 3
+    assert metrics.registry.get_sample_value("raner_brokers_up", {"client": "consumer"}) == 9
+    assert not caplog.records
+    with pytest.raises(DrainExpired):  # ends what still waits for a broker there
+        kafka._wait()

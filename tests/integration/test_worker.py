@@ -243,6 +243,12 @@ def test_a_broker_that_is_not_there_is_waited_for_and_a_stop_still_ends_it(tmp_p
         wait_for(lambda: "brokers are down" in worker.get("/readyz")[1], "the reason", worker)
         assert worker.get("/healthz")[0] == 200
         assert worker.stop() == 0
+    assert len(worker.events("rights_unknown")) == 1
+    errors = [(event["client"], event["code"]) for event in worker.events("kafka_error")]
+    assert len(errors) == len(set(errors)), "an error is tried again many times a second, and told once"
+    lines = [event["reason"].partition("(after")[0] for event in worker.events("librdkafka")]
+    assert 0 < len(lines) == len(set(lines))
+    assert all(event["event"].isidentifier() for event in worker.events())
 
 
 def test_wrong_settings_end_it_with_status_2_and_the_reason(tmp_path):

@@ -128,5 +128,16 @@ def test_an_error_that_is_tried_again_many_times_a_second_is_logged_once(scene, 
     connection, _, _ = scene
     for _ in range(5):
         connection.on_error(KafkaError(KafkaError._TRANSPORT, "connection refused"))
-    assert [record.message for record in caplog.records].count("kafka_error") == 1
+        connection.on_error(KafkaError(KafkaError._TIMED_OUT, "no answer"))
+    told = [record.code for record in caplog.records if record.message == "kafka_error"]
+    assert told == ["_TRANSPORT", "_TIMED_OUT"]
     assert connection.problem() is None
+
+
+def test_clients_that_are_given_up_are_not_listened_to(scene):
+    connection, _, sample = scene
+    told = connection.callbacks()
+    connection.give_up()
+    told["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    told["stats_cb"](statistics(SILENT))
+    assert (connection.problem(), sample("connected"), sample("brokers_up")) == (None, 1, None)

@@ -37,8 +37,8 @@ class Client:
         self.assigned = {}
         self.kept = {}
 
-    def subscribe(self, _, *, on_assign, on_lost, **__):
-        self.on_assign, self.on_lost = on_assign, on_lost
+    def subscribe(self, _, *, on_assign, on_revoke, on_lost):
+        self.on_assign, self.on_revoke, self.on_lost = on_assign, on_revoke, on_lost
 
     def poll(self, _):
         return self.polled.pop(0) if self.polled else None
@@ -79,8 +79,8 @@ class Leaving:
         pass
 
 
-def made(**settings):
-    client, metrics = Client(), Metrics()
+def made(metrics=None, **settings):
+    client, metrics = Client(), metrics or Metrics()
     connection = Connection("consumer", metrics)
     return client, KafkaSource(client, Settings(**SETTINGS, **settings), metrics, connection, Leaving())
 
@@ -173,3 +173,29 @@ def test_what_a_topic_had_before_it_was_made_anew_is_forgotten(monkeypatch, offs
     for _ in range(2):
         source.fetch(0)
     assert (client.assigned, told) == ({1: 3}, forgotten)
+
+
+def test_a_client_that_is_given_up_while_it_leaves_tells_nothing_of_what_another_owns_by_then(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    metrics, places = Metrics(), [TopicPartition("in", 0)]
+    (old, source), (new, _) = made(metrics), made(metrics)
+    old.answers = new.answers = True
+    old.on_assign(old, places)
+    metrics.lag.labels("in", "0").set(7)
+
+    def settle(_):
+        source.abandon()
+        assert metrics.registry.get_sample_value("raner_assigned_partitions") == 0
+        assert not metrics.lag.collect()[0].samples
+        new.on_assign(new, places)
+        metrics.lag.labels("in", "0").set(3)
+
+    monkeypatch.setattr(Leaving, "settle", settle)
+    old.on_revoke(old, places)
+    assert metrics.registry.get_sample_value("raner_assigned_partitions") == 1
+    assert [sample.value for sample in metrics.lag.collect()[0].samples] == [3]
+    assert [record.message for record in caplog.records] == [
+        "partitions_assigned",
+        "partitions_lost",
+        "partitions_assigned",
+    ]
