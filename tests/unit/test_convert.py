@@ -94,7 +94,8 @@ def test_bfloat16_is_read_as_the_upper_half_of_float32(tmp_path):
 
 def pickled(directory, made):
     """Write a checkpoint whose weights are a pickle of what `made` makes of torch and tensors."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     write_checkpoint(directory)
     (directory / "model.safetensors").unlink()
     state = {name: torch.from_numpy(value) for name, value in random_tensors().items()}
@@ -102,6 +103,7 @@ def pickled(directory, made):
     return directory
 
 
+@pytest.mark.parity
 def test_a_pickle_of_parameters_is_read(tmp_path):
     def parameters(torch, state):
         return {name: torch.nn.Parameter(value.bfloat16() if "crf" in name else value) for name, value in state.items()}
@@ -111,6 +113,7 @@ def test_a_pickle_of_parameters_is_read(tmp_path):
     np.testing.assert_allclose(read["crf.transitions"], random_tensors()["crf.transitions"], rtol=1 / 128)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize(
     ("made", "told"),
     [

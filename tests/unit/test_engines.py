@@ -82,10 +82,10 @@ def test_a_plain_scale_that_overflows_here_leaves_the_float32_beside_it(checkpoi
     assert choose.choose("auto", tmp_path / "served", 1) == "ct2-int8"
 
 
+@pytest.mark.parity
 @pytest.mark.filterwarnings("ignore")  # those of torch
 @pytest.mark.parametrize("engine", ["torch-fp32", "torch-int8"])
 def test_pytorch_reads_a_checkpoint_as_modelscope_writes_it(tmp_path, engine):
-    pytest.importorskip("torch")
     plain = write_checkpoint(tmp_path / "plain")
     written = write_checkpoint(tmp_path / "written", with_leftovers(random_tensors()))
     texts = ["王小明在北京读书。"]

@@ -119,7 +119,8 @@ def test_silent_connections_are_few_and_not_for_long(serve, monkeypatch):
     assert [connection.recv(1) for connection in silent] == [b""] * 3
     served = connect()
     served.sendall(b"GET / HTTP/1.0\r\n\r\n")
-    assert served.recv(1000, socket.MSG_WAITALL).endswith(b"here")
+    with served.makefile("rb") as answer:
+        assert answer.read().endswith(b"here")
 
 
 def test_a_client_that_hangs_up_is_no_event_and_a_failure_is_one(serve, caplog, capfd):
@@ -144,7 +145,7 @@ def test_a_client_that_hangs_up_is_no_event_and_a_failure_is_one(serve, caplog, 
         if "process_request_thread" in thread.name:
             thread.join(wait)
     assert [record.getMessage() for record in caplog.records] == ["http_failed"]
-    assert "Traceback" not in capfd.readouterr().err
+    assert "Exception occurred" not in capfd.readouterr().err  # as the standard library has it
 
 
 def test_no_address_is_asked_for_its_name(monkeypatch):
