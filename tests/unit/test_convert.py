@@ -94,8 +94,7 @@ def test_bfloat16_is_read_as_the_upper_half_of_float32(tmp_path):
 
 def pickled(directory, made):
     """Write a checkpoint whose weights are a pickle of what `made` makes of torch and tensors."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     write_checkpoint(directory)
     (directory / "model.safetensors").unlink()
     state = {name: torch.from_numpy(value) for name, value in random_tensors().items()}
