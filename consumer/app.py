@@ -79,7 +79,7 @@ def load_core(settings: Settings, metrics: Metrics) -> Core:
         )
     except NlpError as error:
         raise SettingsError(f"model: {error}") from error
-    text = "。" * settings.window
+    text = "。" * annotator.window
     annotator.annotate([text])  # what the engine sets up once belongs to what is measured,
     memory.release_files()
     annotator.annotate([text])  # and of the libraries what runs again

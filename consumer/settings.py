@@ -119,8 +119,15 @@ class Settings(BaseModel):
         help="least score of an entity that is published; by default the model's own",
     )
     threads: int = _setting(0, ge=0, le=256, unit="threads", help="threads of the engine; 0 takes the CPU quota")
-    window: int = _setting(126, ge=1, unit="characters", help="window that a text is read in")
-    overlap: int = _setting(30, ge=0, unit="characters", help="characters that neighbouring windows share")
+    window: int | None = _setting(
+        None, ge=1, unit="characters", help="window that a text is read in; by default 126, or the model's longest"
+    )
+    overlap: int | None = _setting(
+        None,
+        ge=0,
+        unit="characters",
+        help="characters that neighbouring windows share; by default 30, or half of a short window",
+    )
     batch_tokens: int = _setting(
         0,
         ge=0,
@@ -226,8 +233,9 @@ def kafka_properties(settings: Settings, side: Literal["consumer", "producer"]) 
 
 
 def _check_together(settings: Settings) -> None:
-    if settings.overlap >= settings.window:
-        raise SettingsError(f"overlap {settings.overlap} with window {settings.window}: expected overlap < window")
+    window, overlap = settings.window, settings.overlap
+    if window is not None and overlap is not None and overlap >= window:
+        raise SettingsError(f"overlap {overlap} with window {window}: expected overlap < window")
     topics = (settings.input_topic, settings.output_topic, settings.dead_letter_topic)
     if len(set(topics)) < len(topics):
         raise SettingsError(

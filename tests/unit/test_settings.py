@@ -24,7 +24,7 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_p
     environment = {"RANER_THREADS": "2", "RANER_WINDOW": "90", "RANER_CONFIG": str(file)}
     result = load({**NEEDED, "threads": "1"}, environment)
     values = result.settings
-    assert (values.threads, values.window, values.max_chars, values.overlap) == (1, 90, 50, 30)
+    assert (values.threads, values.window, values.max_chars, values.overlap) == (1, 90, 50, None)
     assert [result.origins.get(name) for name in ("threads", "window", "max_chars", "overlap")] == [
         "flag", "environment", f"file {file}", None
     ]  # fmt: skip
