@@ -83,10 +83,14 @@ def _server(host: str) -> type[ThreadingHTTPServer]:
 
         def process_request(self, request: Any, client_address: Any) -> None:
             """Answer in a thread; hang up if too many are answered."""
-            if self.free.acquire(blocking=False):
-                super().process_request(request, client_address)
-            else:
+            if not self.free.acquire(blocking=False):
                 self.shutdown_request(request)
+                return
+            try:
+                super().process_request(request, client_address)
+            except RuntimeError:  # no thread began, so none gives its place back
+                self.free.release()
+                raise
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:
             try:

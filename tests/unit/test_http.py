@@ -123,6 +123,22 @@ def test_silent_connections_are_few_and_not_for_long(serve, monkeypatch):
         assert answer.read().endswith(b"here")
 
 
+def test_a_request_that_no_thread_could_begin_for_keeps_no_place(serve, monkeypatch, caplog):
+    def full(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(http, "CONNECTIONS", 1)
+    connect = serve()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", full)
+        assert connect().recv(1) == b""
+    assert "http_failed" in caplog.messages
+    served = connect()
+    served.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    with served.makefile("rb") as answer:
+        assert answer.read().endswith(b"here")
+
+
 def test_a_client_that_hangs_up_is_no_event_and_a_failure_is_one(serve, caplog, capfd):
     gone, wait = threading.Event(), 5
 
