@@ -247,6 +247,9 @@ def _checked(
             f"{path} lacks {missing[0]} and {len(missing) - 1} more of {len(expected)} tensors; it holds "
             f"{len(tensors)} ({', '.join(kinds[:5])}). Expected encoder.*, linear.* and crf.*, as RaNER writes them"
         )
+    above = f"encoder.encoder.layer.{architecture.layers}."
+    if more := [name for name in tensors if name.startswith(above)]:
+        raise CheckpointError(f"{path} holds {more[0]}; config.json says {architecture.layers} layers, counted from 0")
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise CheckpointError(

@@ -122,6 +122,7 @@ def test_weights_that_are_not_raners_are_refused_by_name(tmp_path, tensors, told
         ({"hidden_size": 32.0}, "hidden_size is 32.0; expected a whole number"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; expected a whole number above 0"),
         ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
+        ({"num_hidden_layers": 1}, r"holds encoder.encoder.layer.1\..*config.json says 1 layers, counted from 0"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
         ({"num_attention_heads": True}, "num_attention_heads is True"),
         ({"num_attention_heads": 5}, "hidden_size 32 is no multiple of num_attention_heads 5"),
@@ -187,9 +188,10 @@ def test_a_weights_file_cut_short_is_named(tmp_path, kept):
 
 
 @pytest.mark.parametrize("name", ["config.json", "configuration.json"])
-def test_a_small_file_cut_short_is_named(tmp_path, name):
+@pytest.mark.parametrize("damage", [lambda content: content[:20], lambda _: b"[" * 100_000])
+def test_a_small_file_that_is_damaged_is_named(tmp_path, name, damage):
     directory = write_checkpoint(tmp_path / "checkpoint")
-    (directory / name).write_bytes((directory / name).read_bytes()[:20])
+    (directory / name).write_bytes(damage((directory / name).read_bytes()))
     with pytest.raises(CheckpointError, match=rf"{name} is no JSON"):
         read_checkpoint(directory)
 
