@@ -79,12 +79,13 @@ def decode_lines(file: IO[bytes], fields: Sequence[str], format: str) -> Iterato
     blank: list[tuple[int, bytes]] = []  # before it is known what they stand between
     for number, raw in enumerate(file, 1):
         value = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1:
+            value = value.removeprefix(BOM_UTF8)  # some editors write one, and count from behind it
         if reading is None and format == "auto" and not value.strip():
             blank.append((number, value))
             continue
         if reading is None:
-            begun = value.removeprefix(BOM_UTF8).lstrip()
-            is_json = format == "jsonl" or (format == "auto" and begun.startswith(b"{"))
+            is_json = format == "jsonl" or (format == "auto" and value.lstrip().startswith(b"{"))
             reading = Format(tuple(fields) if is_json else (), _NO_LIMIT)
             if not is_json:
                 yield from _plain(blank)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp.errors import GoldError
 from nlp.gold import Gold
 from nlp.types import Span
 
@@ -93,6 +94,19 @@ def evaluate(
         gold_left_out={name: count for name, count in sorted(wanted.items()) if name not in types},
         predicted_left_out={name: count for name, count in sorted(found.items()) if name not in types},
     )
+
+
+def require_shared(
+    gold: Sequence[Gold], labels: Collection[str], *, gold_names: Mapping[str, str], predicted_names: Mapping[str, str]
+) -> None:
+    """Raise `GoldError` where the gold has entities, none of them of a type that the model can predict."""
+    wanted = {gold_names.get(name, name) for document in gold for _, _, name in document.entities}
+    possible = {predicted_names.get(label, label) for label in labels}
+    if wanted and not wanted & possible:
+        raise GoldError(
+            f"the gold has the types {', '.join(sorted(wanted))}, the model {', '.join(sorted(possible))}; rename "
+            f"those that mean the same, as with --map {min(wanted)}={min(possible)}"
+        )
 
 
 def by_length(

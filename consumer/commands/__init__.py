@@ -86,6 +86,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     gold = [document for path in arguments.files for document in read_gold(path)]
     annotator = _annotator(arguments)
     types = annotator.types
+    evaluation.require_shared(gold, types, gold_names=theirs, predicted_names=ours)
     predicted = annotator.annotate([document.text for document in gold])
     measure = partial(evaluation.evaluate, labels=types, gold_names=theirs, predicted_names=ours)
     whole = measure(gold, predicted)

@@ -78,6 +78,11 @@ def test_a_byte_order_mark_is_no_part_of_json_lines(run):
     assert [(line["id"], line["text"]) for line in lines(out)] == [(7, "王小明")]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_text_and_one_further_on_is(run):
+    _, out, _ = run("annotate", stdin="王小明\n\ufeff王小明\n".encode("utf-8-sig"))
+    assert [line["text"] for line in lines(out)] == ["王小明", "\ufeff王小明"]
+
+
 def test_annotate_takes_several_fields(run):
     value = json.dumps({"title": "王小明", "body": "在上海"}).encode()
     _, out, _ = run("annotate", "--text-fields", "title,body", stdin=value)
@@ -151,6 +156,13 @@ def test_eval_prints_exact_figures(run, tmp_path):
     _, table, _ = run("eval", tmp_path / "gold.jsonl", "--map", "NR=PER")
     assert "left out, without a counterpart, gold: NS 1" in table
     assert "left out, without a counterpart, predicted: LOC 1" in table
+
+
+def test_eval_refuses_gold_of_which_it_could_compare_nothing(run, tmp_path):
+    (tmp_path / "gold").write_text("王 B-NR\n", encoding="utf-8")
+    status, out, err = run("eval", tmp_path / "gold")
+    assert (status, out) == (2, "")
+    assert "the gold has the types NR, the model LOC, ORG, PER; rename those that mean the same" in err
 
 
 def test_eval_refuses_a_map_that_maps_nothing(run, tmp_path):
