@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 Tensor = Any  # torch carries no types here
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How often a CRF expects each tag and each step between tags, by the probabilities of all sequences.
+
+    `tags` (rows, width, tags) tells it by place; `transitions` (from, to), `start` and `end` (tags,) sum over a batch.
+    """
+
+    tags: Tensor
+    transitions: Tensor
+    start: Tensor
+    end: Tensor
 
 
 class Crf(nn.Module):  # type: ignore[misc]  # torch carries no types here
@@ -22,6 +36,23 @@ class Crf(nn.Module):  # type: ignore[misc]  # torch carries no types here
     def forward(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Return every row's negative log-likelihood, (rows,), from (rows, width, tags), (rows, width) and (rows,)."""
         return self.log_partition(emissions, lengths) - self.score(emissions, tags, lengths)
+
+    def expected(self, emissions: Tensor, lengths: Tensor) -> Expected:
+        """Return what is expected of rows with these scores, (rows, width, tags): the slopes of the log-partition."""
+        with torch.enable_grad():
+            emissions = emissions.detach().requires_grad_()
+            parts = emissions, self.transitions, self.start_transitions, self.end_transitions
+            return Expected(*torch.autograd.grad(self.log_partition(emissions, lengths).sum(), parts))
+
+    def cross_entropy(self, emissions: Tensor, lengths: Tensor, expected: Expected) -> Tensor:
+        """Return the negative log-likelihood, summed over rows, of sequences as another CRF expects them."""
+        score = (
+            (emissions * expected.tags).sum()
+            + (self.transitions * expected.transitions).sum()
+            + (self.start_transitions * expected.start).sum()
+            + (self.end_transitions * expected.end).sum()
+        )
+        return self.log_partition(emissions, lengths).sum() - score
 
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Return the logarithm of the summed scores of all sequences, (rows,)."""

@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel
 
 from nlp.checkpoint import Architecture
-from nlp.training.likelihood import Crf, Tensor
+from nlp.training.likelihood import Crf, Expected, Tensor
 from nlp.types import FloatArray
 
 _KEPT = ("encoder.", "linear.", "crf.")
@@ -86,18 +86,17 @@ class Network(nn.Module):  # type: ignore[misc]  # torch carries no types here
         """Return the score of every tag for every character, (rows, width - 2, tags)."""
         return self.linear(self(ids, lengths)[0])
 
-    def loss(self, batch: DeviceBatch, taught: Tensor | None, weights: Weights) -> Tensor:
+    def loss(self, batch: DeviceBatch, taught: Expected | None, weights: Weights) -> Tensor:
         """Return the loss per character: the CRF's negative log-likelihood, and what teachers and helpers add.
 
-        `taught` are the teachers' scores, (rows, width - 2, tags). Rows that nobody labelled learn from them alone.
+        `taught` is what the teachers expect of the batch. Rows that nobody labelled learn from them alone.
         """
         hidden, first = self(batch.ids, batch.lengths)
         hidden = self.dropout(hidden)
         emissions = self.linear(hidden)
         total = emissions.new_zeros(())
         if taught is not None:
-            inside = torch.arange(emissions.shape[1], device=emissions.device) < batch.lengths[:, None]  # (rows, width)
-            total = total + weights.teacher * ((emissions - taught) ** 2).mean(2)[inside].sum()
+            total = total + weights.teacher * self.crf.cross_entropy(emissions, batch.lengths, taught)
         labelled = batch.conventions >= 0
         if labelled.any():
             tags, lengths, conventions = (x[labelled] for x in (batch.tags, batch.lengths, batch.conventions))

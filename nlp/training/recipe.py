@@ -76,8 +76,8 @@ class Recipe:
     layers: tuple[int, ...] = ()  # of the encoder that are kept, counted from 0; none named keeps all
     hidden: int = 0  # channels of the encoder that are kept, the strongest, with as many heads; 0 keeps all
     intermediate: int = 0  # neurons of every feed-forward network that are kept, the strongest; 0 keeps all
-    teachers: tuple[ModelPath, ...] = ()  # trained models, like `encoder`, whose mean scores are learnt as well
-    teacher_loss: float = 0.1  # weight of the squared distance from them, beside the likelihood of the labels
+    teachers: tuple[ModelPath, ...] = ()  # trained models, like `encoder`, from which it learns what to expect
+    teacher_loss: float = 1.0  # weight of what they expect beside the labels
     impossible: float = -6.0  # where transitions that BIOES does not have begin
     relatives: bool = True  # add characters that the vocabulary lacks, as copies of their other script or width
     variants: Variants = field(default_factory=Variants)

@@ -1,4 +1,4 @@
-"""Trained models whose scores another one learns (distillation)."""
+"""Trained models from which another one learns what to expect (distillation)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nlp.errors import TrainingError
-from nlp.training.likelihood import Tensor
+from nlp.training.likelihood import Crf, Expected, Tensor
 from nlp.training.network import Network
 from nlp.training.start import Start, head_of, read_start
 
@@ -32,11 +32,17 @@ class Teachers:
             network.load({**theirs.tensors, **head})
             network.to(device).eval().requires_grad_(False)
             self._networks.append((network, torch.from_numpy(_ids_of(theirs, start)).to(device)))
-
-    def emissions(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return the mean of their scores, (rows, width - 2, tags), for ids (rows, width) of the one that learns."""
+        self._crf = Crf(len(start.tags)).to(device)
         with torch.no_grad():
-            return torch.stack([network.emissions(own[ids], lengths) for network, own in self._networks]).mean(0)
+            for name, value in self._crf.named_parameters() if self._networks else ():
+                value.copy_(torch.stack([network.crf.get_parameter(name) for network, _ in self._networks]).mean(0))
+
+    def expected(self, ids: Tensor, lengths: Tensor) -> Expected:
+        """Return what they expect by the mean of their scores, for ids (rows, width) of the one that learns."""
+        with torch.no_grad():
+            scores = torch.stack([network.emissions(own[ids], lengths) for network, own in self._networks]).mean(0)
+        expected: Expected = self._crf.expected(scores, lengths)
+        return expected
 
 
 def _ids_of(theirs: Start, start: Start) -> np.ndarray:

@@ -131,7 +131,7 @@ class _Run:
         recipe, device = self._recipe, self._recipe.device
         arrays = (batch.ids, batch.tags, batch.lengths, batch.conventions)
         tensors = DeviceBatch(*(torch.from_numpy(array).to(device) for array in arrays))
-        taught = self._teachers.emissions(tensors.ids, tensors.lengths) if recipe.teachers else None
+        taught = self._teachers.expected(tensors.ids, tensors.lengths) if recipe.teachers else None
         set_rates(self._optimizer, factor(progress, recipe.warm_up, recipe.floor))
         loss = self._network.loss(tensors, taught, self._weights)
         loss.backward()
